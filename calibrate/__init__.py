@@ -1,0 +1,1 @@
+"""Measures real models on real hardware and writes profiles."""

@@ -1,0 +1,3 @@
+"""Latency simulator and capacity planner for real-time LLM services."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""How long a step or a stage takes, and what fits into memory."""

@@ -1,0 +1,1 @@
+"""What a user writes: scenarios as pydantic models, read from YAML with line numbers."""

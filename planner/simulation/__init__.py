@@ -1,0 +1,1 @@
+"""The clock: a compiled data plane under a SimPy control plane."""

@@ -1,0 +1,1 @@
+"""Arrivals and lengths of requests, drawn or read from traces."""
