@@ -148,8 +148,13 @@ POWER = Quantity("a power", {"W": 1.0, "kW": 1e3}, ("W", "kW"))
 
 def _annotations(quantity: Quantity) -> tuple[Any, ...]:
     """Return the pydantic annotations that make a float field a `quantity`."""
+
+    def parse(value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - a validator sees anything
+        # pydantic hands `info` only to validators that cannot do without it
+        return quantity.parse(value, info)
+
     return (
-        BeforeValidator(quantity.parse),
+        BeforeValidator(parse),
         PlainSerializer(quantity.text, return_type=str, when_used="json"),
         WithJsonSchema(quantity.schema()),
     )
