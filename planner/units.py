@@ -45,35 +45,43 @@ class Quantity:
     likely: tuple[str, str]
     prefix: str = ""
 
-    def parse(self, value: Any, info: ValidationInfo | None = None) -> float:  # noqa: ANN401 - a validator sees anything
+    def parse(self, value: object, *, units_required: bool = True) -> float:
         """Return `value` in SI.
+
+        Parameters
+        ----------
+        value : object
+            Text with a number and a unit, or a number, which is in SI already.
+        units_required : bool
+            Whether a bare number is refused.
 
         Raises
         ------
         PydanticCustomError
-            If it is no number with one of the units; the message shows likely spellings.
+            If it is no such quantity; a ValueError whose message shows likely spellings.
         """
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise self._error(value, f"write for instance '{self.example(self.likely[0])}'")
         if isinstance(value, int | float):
-            if info is None or not (info.context or {}).get("units_required"):
-                return float(value)
-            spellings = " or ".join(f"'{self.example(unit, value)}'" for unit in self.likely)
-            raise self._error(value, f"write {spellings}")
-        text = value.strip()
+            if units_required:
+                raise self._error(value, f"write {self._both(value)}")
+            return float(value)
         match = re.fullmatch(
-            rf"{re.escape(self.prefix)}\s*({_NUMBER})\s*(\S.*|)", text, flags=re.ASCII
+            rf"\s*{re.escape(self.prefix)}\s*({_NUMBER})\s*(\S.*|)", value, flags=re.ASCII
         )
         if match is None:
             raise self._error(value, f"write for instance '{self.example(self.likely[0])}'")
         number, unit = float(match[1].replace("_", "")), match[2].strip()
         if not unit:
-            spellings = " or ".join(f"'{self.example(each, match[1])}'" for each in self.likely)
-            raise self._error(value, f"write {spellings}")
+            raise self._error(value, f"write {self._both(match[1])}")
         if unit not in self.units:
             known = ", ".join(self.units)
             raise self._error(value, f"{unit!r} is no unit of it; known: {known}")
         return number * self.units[unit]
+
+    def validate(self, value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - a validator sees anything
+        """Return `value` in SI; units are required where the context is :data:`FROM_FILE`."""
+        return self.parse(value, units_required=bool((info.context or {}).get("units_required")))
 
     def example(self, unit: str, number: object = 1) -> str:
         """Return `number` written with `unit`."""
@@ -81,8 +89,18 @@ class Quantity:
         return f"{self.prefix}{number}{space}{unit}"
 
     def text(self, value: float) -> str:
-        """Return `value` (SI) written so that :meth:`parse` reads the same float back."""
-        return self.example(next(iter(self.units)), repr(float(value)))
+        """Return a short spelling of `value` (SI) that :meth:`parse` reads back exactly."""
+        number = _short(value)
+        best, cost = self.example(next(iter(self.units)), number), len(number) - 1
+        for unit, factor in self.units.items():
+            number = _short(value / factor)
+            if len(number) < cost and self.parse(self.example(unit, number)) == value:
+                best, cost = self.example(unit, number), len(number)
+        return best
+
+    def _both(self, number: object) -> str:
+        """Return the two spellings that a bare `number` may have been meant as."""
+        return " or ".join(f"'{self.example(unit, number)}'" for unit in self.likely)
 
     def _error(self, value: object, what_to_do: str) -> PydanticCustomError:
         return PydanticCustomError(
@@ -146,15 +164,15 @@ PRICE = Quantity("a price", {"/h": 1.0, "/d": 1 / 24, "/month": 1 / 730}, ("/h",
 POWER = Quantity("a power", {"W": 1.0, "kW": 1e3}, ("W", "kW"))
 
 
+def _short(value: float) -> str:
+    """Return the shortest text of `value` that reads back as the same float."""
+    return repr(float(value)).removesuffix(".0")
+
+
 def _annotations(quantity: Quantity) -> tuple[Any, ...]:
     """Return the pydantic annotations that make a float field a `quantity`."""
-
-    def parse(value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - a validator sees anything
-        # pydantic hands `info` only to validators that cannot do without it
-        return quantity.parse(value, info)
-
     return (
-        BeforeValidator(parse),
+        BeforeValidator(quantity.validate),
         PlainSerializer(quantity.text, return_type=str, when_used="json"),
         WithJsonSchema(quantity.schema()),
     )
@@ -186,5 +204,29 @@ def _parse_fraction(value: Any) -> Any:  # noqa: ANN401 - a validator sees anyth
     return float(match[1].replace("_", "")) / 100 if match else value
 
 
+#: JSON Schema of a share: a number or a percentage.
+_SHARE_SCHEMA = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*%\s*$"},
+    ],
+    "examples": [0.05, "5%"],
+}
+
 #: A share from 0 to 1, written ``0.05`` or ``5%``.
-Fraction = Annotated[float, Field(ge=0, le=1), BeforeValidator(_parse_fraction)]
+Fraction = Annotated[
+    float, Field(ge=0, le=1), BeforeValidator(_parse_fraction), WithJsonSchema(_SHARE_SCHEMA)
+]
+#: A share above 0, up to 1.
+PositiveFraction = Annotated[
+    float, Field(gt=0, le=1), BeforeValidator(_parse_fraction), WithJsonSchema(_SHARE_SCHEMA)
+]
+#: A share above 0 and below 1.
+OpenFraction = Annotated[
+    float, Field(gt=0, lt=1), BeforeValidator(_parse_fraction), WithJsonSchema(_SHARE_SCHEMA)
+]
+
+#: A whole number >= 1; neither ``true`` nor ``2.0`` is one.
+Count = Annotated[int, Field(ge=1, strict=True)]
+#: A whole number >= 0.
+CountOrZero = Annotated[int, Field(ge=0, strict=True)]

@@ -1,0 +1,120 @@
+"""Limits and scheduling policy of one replica's serving engine, named as vLLM names them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from planner.scenario.rules import Broken, broken, refuse
+from planner.spec import Spec
+from planner.units import Count, Duration, PositiveFraction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Chunked(Spec):
+    """Chunked prefill: running requests first, then prompts cut to the token budget [1]_.
+
+    Parameters
+    ----------
+    long_prefill_token_threshold : int, optional
+        At most this many tokens of one prompt in a step; no limit but the budget if left out.
+        [tokens]
+
+    References
+    ----------
+    .. [1] A. Agrawal et al., "Taming throughput-latency tradeoff in LLM inference with
+       Sarathi-Serve," OSDI 2024; the scheduler of vLLM V1.
+    """
+
+    kind: Literal["chunked"] = "chunked"
+    long_prefill_token_threshold: Count | None = None
+
+
+class PrefillFirst(Spec):
+    """Continuous batching in which a step is either whole prompts or decoding, prompts first [1]_.
+
+    References
+    ----------
+    .. [1] G.-I. Yu et al., "Orca: a distributed serving system for transformer-based generative
+       models," OSDI 2022; the scheduler of vLLM V0.
+    """
+
+    kind: Literal["prefill_first"] = "prefill_first"
+
+
+class Static(Spec):
+    """Batches formed once and run until their last request has finished.
+
+    Parameters
+    ----------
+    batch_size : int
+        A batch starts as soon as this many requests wait, >= 1.
+    timeout : float
+        A smaller batch starts when its oldest request has waited this long, >= 0. [s]
+    """
+
+    kind: Literal["static"] = "static"
+    batch_size: Count
+    timeout: Duration
+
+
+Scheduler = Annotated[Chunked | PrefillFirst | Static, Field(discriminator="kind")]
+
+
+class Engine(Spec):
+    """What one replica's engine may hold and batch.
+
+    Parameters
+    ----------
+    scheduler : Chunked or PrefillFirst or Static
+        Which requests run next.
+    max_num_seqs : int
+        Requests in service at once, >= 1.
+    max_num_batched_tokens : int
+        Tokens in one step, >= ``max_num_seqs``. [tokens]
+    block_size : int
+        Tokens in one block of KV cache, >= 1. [tokens]
+    gpu_memory_utilization : float
+        Share of the device's memory that the engine may use, in (0, 1].
+    max_model_len : int, optional
+        Longest prompt and answer together; by default the smaller of the model's maximum and
+        the KV pool. [tokens]
+    kv_tokens : int, optional
+        KV pool of one replica as the engine logs it; by default computed from the memory.
+        [tokens]
+    """
+
+    scheduler: Scheduler = Chunked()
+    max_num_seqs: Count = 256
+    max_num_batched_tokens: Count = 2048
+    block_size: Count = 16
+    gpu_memory_utilization: PositiveFraction = 0.9
+    max_model_len: Count | None = None
+    kv_tokens: Count | None = None
+
+    @model_validator(mode="after")
+    def _limits_fit_together(self) -> Self:
+        refuse(self._problems())
+        return self
+
+    def _problems(self) -> Iterator[Broken]:
+        if self.max_num_batched_tokens < self.max_num_seqs:
+            rule = (
+                f">= max_num_seqs ({self.max_num_seqs}), since every running request needs one "
+                "token of a step"
+            )
+            yield broken("max_num_batched_tokens", rule, self.max_num_batched_tokens)
+        if isinstance(self.scheduler, Static) and self.scheduler.batch_size > self.max_num_seqs:
+            rule = f"<= max_num_seqs ({self.max_num_seqs})"
+            yield broken("scheduler.batch_size", rule, self.scheduler.batch_size)
+        if self.kv_tokens is None:
+            return
+        if self.kv_tokens < self.block_size:
+            rule = f"at least one block, block_size ({self.block_size})"
+            yield broken("kv_tokens", rule, self.kv_tokens)
+        if self.max_model_len is not None and self.max_model_len > self.kv_tokens:
+            rule = f"<= kv_tokens ({self.kv_tokens})"
+            yield broken("max_model_len", rule, self.max_model_len)
