@@ -50,6 +50,8 @@ class Device(Spec):
         Peak memory bandwidth. [B/s]
     peaks : dict of str to float
         Peak arithmetic rate by data type, dense. [FLOP/s]
+    measured_matmul : dict of str to float
+        Best rate that was measured for a large matrix product, by data type. [FLOP/s]
     link : Link, optional
         Link to the other devices of its node.
     host_bandwidth : float, optional
@@ -67,6 +69,7 @@ class Device(Spec):
     memory: Size | None = None
     bandwidth: Bandwidth
     peaks: dict[PeakDtype, ComputeRate]
+    measured_matmul: dict[PeakDtype, ComputeRate] = Field(default_factory=dict)
     link: Link | None = None
     host_bandwidth: Bandwidth | None = None
     power: Power | None = None

@@ -6,11 +6,16 @@ from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from planner.catalog.provenance import GIVEN, Origin
+from planner.catalog.rules import Rule, check
 from planner.spec import Spec
-from planner.units import Count, CountOrZero
+
+#: Largest dimension that is taken for one.
+MAX_SIZE = 10**9
+#: A whole number from 1; the same from 0.
+Dimension = Annotated[int, Field(ge=1, le=MAX_SIZE, strict=True)]
+DimensionOrZero = Annotated[int, Field(ge=0, le=MAX_SIZE, strict=True)]
 
 
 class ModelShape(Spec):
@@ -71,29 +76,29 @@ class ModelShape(Spec):
     name: Annotated[str, Field(min_length=1)] = "inline model"
     hf_id: str = ""
     arch: Literal["decoder", "encoder", "enc-dec"] = "decoder"
-    hidden_size: Count
-    n_layers: Count
-    n_layers_dec: CountOrZero = 0
-    n_heads: Count
-    n_kv_heads: CountOrZero = 0
-    head_dim: CountOrZero = 0
-    ffn_size: Count
+    hidden_size: Dimension
+    n_layers: Dimension
+    n_layers_dec: DimensionOrZero = 0
+    n_heads: Dimension
+    n_kv_heads: DimensionOrZero = 0
+    head_dim: DimensionOrZero = 0
+    ffn_size: Dimension
     ffn_gated: bool = True
-    vocab_size: Count
-    max_position: Count
+    vocab_size: Dimension
+    max_position: Dimension
     tied_embeddings: bool = False
-    n_experts: CountOrZero = 0
-    experts_per_token: CountOrZero = 0
-    moe_ffn_size: CountOrZero = 0
-    n_shared_experts: CountOrZero = 0
-    n_dense_layers: CountOrZero = 0
-    sliding_window: CountOrZero = 0
-    n_windowed_layers: CountOrZero = 0
-    kv_lora_rank: CountOrZero = 0
-    q_lora_rank: CountOrZero = 0
-    qk_rope_dim: CountOrZero = 0
-    qk_nope_dim: CountOrZero = 0
-    v_head_dim: CountOrZero = 0
+    n_experts: DimensionOrZero = 0
+    experts_per_token: DimensionOrZero = 0
+    moe_ffn_size: DimensionOrZero = 0
+    n_shared_experts: DimensionOrZero = 0
+    n_dense_layers: DimensionOrZero = 0
+    sliding_window: DimensionOrZero = 0
+    n_windowed_layers: DimensionOrZero = 0
+    kv_lora_rank: DimensionOrZero = 0
+    q_lora_rank: DimensionOrZero = 0
+    qk_rope_dim: DimensionOrZero = 0
+    qk_nope_dim: DimensionOrZero = 0
+    v_head_dim: DimensionOrZero = 0
     native_dtype: str = "bfloat16"
     origin: Origin = GIVEN
 
@@ -116,57 +121,49 @@ class ModelShape(Spec):
 
     @model_validator(mode="after")
     def _sizes_fit_together(self) -> ModelShape:
-        for key, rule, holds in self._rules():
-            if not holds:
-                raise PydanticCustomError(
-                    "broken_rule",
-                    "must be {rule}, got {got}",
-                    {"key": key, "rule": rule, "got": repr(getattr(self, key))},
-                )
+        moe, windowed, mla = self.n_experts > 0, self.sliding_window > 0, self.kv_lora_rank > 0
+        mla_dims = (self.qk_rope_dim, self.qk_nope_dim, self.v_head_dim)
+        experts = range(1, self.n_experts + 1) if moe else range(1)
+        windows = range(1, self.n_layers + 1) if windowed else range(1)
+        check(
+            self,
+            [
+                Rule("head_dim", "given where n_heads does not divide it", self.head_dim > 0),
+                Rule(
+                    "n_kv_heads",
+                    f"a divisor of n_heads ({self.n_heads})",
+                    self.n_heads % self.n_kv_heads == 0,
+                ),
+                Rule(
+                    "experts_per_token",
+                    f"from 1 to n_experts ({self.n_experts}), or 0 without experts",
+                    self.experts_per_token in experts,
+                ),
+                Rule("moe_ffn_size", "given with experts only", (self.moe_ffn_size > 0) == moe),
+                Rule("n_shared_experts", "0 without experts", moe or not self.n_shared_experts),
+                Rule(
+                    "n_dense_layers",
+                    f"at most n_layers ({self.n_layers}), and 0 without experts",
+                    self.n_dense_layers <= (self.n_layers if moe else 0),
+                ),
+                Rule(
+                    "n_windowed_layers",
+                    f"from 1 to n_layers ({self.n_layers}) with a sliding_window, else 0",
+                    self.n_windowed_layers in windows,
+                ),
+                Rule(
+                    "kv_lora_rank",
+                    "given with qk_rope_dim, qk_nope_dim and v_head_dim, or none of them",
+                    min(mla_dims) > 0 if mla else max(mla_dims) == 0,
+                ),
+                Rule(
+                    "n_layers_dec",
+                    "given with arch 'enc-dec' only",
+                    (self.n_layers_dec > 0) == (self.arch == "enc-dec"),
+                ),
+            ],
+        )
         return self
-
-    def _rules(self) -> list[tuple[str, str, bool]]:
-        """Return key, rule and whether it holds, for the rules between keys."""
-        moe, mla = self.n_experts > 0, self.kv_lora_rank > 0
-        return [
-            ("head_dim", "given where n_heads does not divide hidden_size", self.head_dim > 0),
-            (
-                "n_kv_heads",
-                f"a divisor of n_heads ({self.n_heads})",
-                self.n_kv_heads > 0 and self.n_heads % self.n_kv_heads == 0,
-            ),
-            (
-                "experts_per_token",
-                f"from 1 to n_experts ({self.n_experts}), or 0 without experts",
-                1 <= self.experts_per_token <= self.n_experts
-                if moe
-                else self.experts_per_token == 0,
-            ),
-            ("moe_ffn_size", "given for experts, and only then", (self.moe_ffn_size > 0) == moe),
-            ("n_shared_experts", "0 without experts", moe or self.n_shared_experts == 0),
-            (
-                "n_dense_layers",
-                f"at most n_layers ({self.n_layers}), and 0 without experts",
-                self.n_dense_layers <= (self.n_layers if moe else 0),
-            ),
-            (
-                "n_windowed_layers",
-                f"from 1 to n_layers ({self.n_layers}) with a sliding_window, else 0",
-                1 <= self.n_windowed_layers <= self.n_layers
-                if self.sliding_window
-                else self.n_windowed_layers == 0,
-            ),
-            (
-                "kv_lora_rank",
-                "given together with qk_rope_dim, qk_nope_dim and v_head_dim",
-                not mla or min(self.qk_rope_dim, self.qk_nope_dim, self.v_head_dim) > 0,
-            ),
-            (
-                "n_layers_dec",
-                "given for 'enc-dec', and only then",
-                (self.n_layers_dec > 0) == (self.arch == "enc-dec"),
-            ),
-        ]
 
     @property
     def is_mla(self) -> bool:
