@@ -86,10 +86,26 @@ class Notice:
         return f"{self.count:,} {self.message}" if self.count else self.message
 
 
+def shown(value: object, limit: int = 60) -> str:
+    """Return ``repr(value)``, cut in the middle if it is longer than `limit` characters."""
+    text = repr(value)
+    if len(text) <= limit:
+        return text
+    half = (limit - 3) // 2
+    return f"{text[:half]}...{text[-half:]}"
+
+
 def did_you_mean(word: str, options: Iterable[str]) -> str:
-    """Return ``; did you mean 'x' or 'y'?`` for the options nearest to `word`, or ``""``."""
+    """Return ``; did you mean 'x' or 'y'?`` for the options nearest to `word`, or ``""``.
+
+    Options that contain a word of three letters or more come first, then those spelled alike.
+    """
     by_lower = {option.lower(): option for option in options}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
+    word = word.lower()
+    near = [name for name in by_lower if word in name] if len(word) >= 3 else []
+    near += difflib.get_close_matches(
+        word, [each for each in by_lower if each not in near], n=3, cutoff=0.6
+    )
     if not near:
         return ""
-    return "; did you mean " + " or ".join(repr(by_lower[name]) for name in near) + "?"
+    return "; did you mean " + " or ".join(repr(by_lower[name]) for name in near[:3]) + "?"

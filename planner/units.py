@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from planner.errors import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -76,7 +78,7 @@ class Quantity:
             raise self._error(value, f"write {self._both(match[1])}")
         if unit not in self.units:
             known = ", ".join(self.units)
-            raise self._error(value, f"{unit!r} is no unit of it; known: {known}")
+            raise self._error(value, f"{shown(unit)} is no unit of it; known: {known}")
         return number * self.units[unit]
 
     def validate(self, value: Any, info: ValidationInfo) -> float:  # noqa: ANN401 - a validator sees anything
@@ -106,7 +108,7 @@ class Quantity:
         return PydanticCustomError(
             "quantity",
             "must be {name} with a unit, got {value}; {what_to_do}",
-            {"name": self.name, "value": repr(value), "what_to_do": what_to_do},
+            {"name": self.name, "value": shown(value), "what_to_do": what_to_do},
         )
 
     def schema(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -16,7 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from planner.catalog.devices import Device
+from planner.catalog.devices import Device, PriceName
+from planner.errors import shown
 from planner.scenario.rules import Broken, broken, refuse
 from planner.spec import Spec
 from planner.units import (
@@ -189,12 +190,9 @@ class TargetUtilisation(Spec):
 #: Policies that order and retire replicas. A second one makes this a union over ``kind``.
 Autoscaler = TargetUtilisation
 
-#: Columns of the catalogue's prices.
-PRICE_NAMES = ("low", "aws", "azure", "high")
-
 
 def _parse_price(value: Any, info: ValidationInfo) -> str | float:  # noqa: ANN401 - a validator sees anything
-    if value in PRICE_NAMES:
+    if value in get_args(PriceName):
         return str(value)
     try:
         price = PRICE.validate(value, info)
@@ -202,21 +200,22 @@ def _parse_price(value: Any, info: ValidationInfo) -> str | float:  # noqa: ANN4
         raise PydanticCustomError(
             "price",
             "must be one of 'low', 'aws', 'azure', 'high' or a price as '$2.5/h', got {got}",
-            {"got": repr(value)},
+            {"got": shown(value)},
         ) from error
-    if price < 0:
-        raise PydanticCustomError("price", "must be >= 0, got {got}", {"got": repr(value)})
+    if not 0 <= price < math.inf:
+        message = "must be a price >= 0, got {got}"
+        raise PydanticCustomError("price", message, {"got": shown(value)})
     return price
 
 
 #: A column of the catalogue's prices, or US dollars per device and hour, >= 0.
 PriceChoice = Annotated[
-    Literal["low", "aws", "azure", "high"] | float,
+    PriceName | float,
     BeforeValidator(_parse_price),
     PlainSerializer(
         lambda price: price if isinstance(price, str) else PRICE.text(price), when_used="json"
     ),
-    WithJsonSchema({"anyOf": [{"enum": list(PRICE_NAMES)}, PRICE.schema()]}),
+    WithJsonSchema({"anyOf": [{"enum": list(get_args(PriceName))}, PRICE.schema()]}),
 ]
 
 DeviceChoice = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from planner.errors import InputError, Problem, did_you_mean
+from planner.errors import InputError, Problem, did_you_mean, shown
 from planner.units import DURATION
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _parse_goodput(piece: str, text: str) -> GoodputObjective:
         )
     if match[1] != "goodput":
         raise _error("be goodput", match[1], piece, did_you_mean(match[1], ("goodput",)))
-    bounds = []
+    bounds: list[Bound] = []
     for inner in match[2].split(","):
         metric, statistic, strict, seconds = _parse_bound(inner.strip(), piece, REQUEST_METRICS)
         if statistic:
@@ -203,16 +203,18 @@ def _parse_bound(bound: str, piece: str, metrics: tuple[str, ...]) -> tuple[str,
     try:
         seconds = DURATION.parse(limit)
     except PydanticCustomError as error:
-        raise ValueError(f"{error} (in {piece!r})" if limit != piece else str(error)) from error
+        raise ValueError(
+            f"{error} (in {shown(piece)})" if limit != piece else str(error)
+        ) from error
     if seconds <= 0:
         raise _error("be a duration > 0", limit, piece)
     return metric, statistic, operator == "<", seconds
 
 
 def _error(rule: str, got: str, piece: str, hint: str = "") -> ValueError:
-    where = f" in {piece!r}" if got != piece else ""
+    where = f" in {shown(piece)}" if got != piece else ""
     return ValueError(
-        f"must {rule}, got {got!r}{where}" + (f"; {hint.removeprefix('; ')}" if hint else "")
+        f"must {rule}, got {shown(got)}{where}" + (f"; {hint.removeprefix('; ')}" if hint else "")
     )
 
 
@@ -225,7 +227,7 @@ def _validate(value: Any) -> tuple[Objective, ...]:  # noqa: ANN401 - a validato
         raise PydanticCustomError(
             "objectives",
             "must be text or a list of texts, got {got}; write for instance " + _EXAMPLE,
-            {"got": repr(value)},
+            {"got": shown(value)},
         )
     texts = [item if isinstance(item, str) else item.text for item in items]
     try:

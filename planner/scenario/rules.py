@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticCustomError
 
+from planner.errors import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -32,7 +34,7 @@ class Broken:
 
 def broken(key: str, rule: str, value: object, hint: str = "") -> Broken:
     """Return the problem of `value` at `key`, which must be `rule` (without "must be")."""
-    return Broken(key, f"must be {rule}, got {value!r}" + (f"; {hint}" if hint else ""))
+    return Broken(key, f"must be {rule}, got {shown(value)}" + (f"; {hint}" if hint else ""))
 
 
 def refuse(problems: Iterable[Broken]) -> None:
