@@ -96,6 +96,8 @@ class Quantity:
         best, cost = self.example(next(iter(self.units)), number), len(number) - 1
         for unit, factor in self.units.items():
             number = _short(value / factor)
+            if number == "inf":
+                continue
             if len(number) < cost and self.parse(self.example(unit, number)) == value:
                 best, cost = self.example(unit, number), len(number)
         return best

@@ -31,6 +31,7 @@ MAX_DEPTH = 40
 KeyPath = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
+_SCALARS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp")}
 
 
 class Place(NamedTuple):
@@ -141,7 +142,7 @@ def parse_yaml(text: str, file: str) -> Document:
         line = text.count("\n", 0, position) + 1
         column = position - text.rfind("\n", 0, position)
         reason = getattr(error, "reason", "cannot be read")
-        raise InputError(Problem(f"must be YAML, got {reason}", "", file, line, column)) from error
+        raise InputError(Problem(f"must be YAML: {reason}", "", file, line, column)) from error
     return document
 
 
@@ -156,7 +157,7 @@ def _syntax_problem(error: MarkedYAMLError, file: str) -> Problem:
     elif "another document" in reason:
         hint = "; a file holds one scenario"
     line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-    return Problem(f"must be YAML, got {reason}{hint}", "", file, line, column)
+    return Problem(f"must be YAML: {reason.removeprefix('but ')}{hint}", "", file, line, column)
 
 
 class _Walk:
@@ -185,7 +186,7 @@ class _Walk:
             for index, item in enumerate(node.value):
                 self.document.keys[*path, index] = self._place(item)
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        if isinstance(node, ScalarNode) and str(node.tag).startswith(_TAG):
+        if isinstance(node, ScalarNode) and node.tag in _SCALARS:
             return _scalar(node)
         self._refuse(path, f"must not carry a tag, got {node.tag!r}; leave it out", node)
         return None
