@@ -11,11 +11,11 @@ import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from pydantic_core import PydanticCustomError
 
 from planner.spec import Spec
-from planner.units import Duration
+from planner.units import Count, Duration
 
 if TYPE_CHECKING:
     from planner.latency.step import FloatArray
@@ -38,7 +38,7 @@ class StagePart(Spec):
     """
 
     time: Duration
-    degree: PositiveInt = 1
+    degree: Count = 1
     speedup: PositiveFloat = 1.0
 
 
