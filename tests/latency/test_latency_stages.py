@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from planner.latency.stages import Constant, Exponential, Gamma, Stage, StagePart
+from planner.latency.step import step_coefficients, step_parts
 from planner.units import FROM_FILE
 
 times = st.floats(0, 1e3).filter(lambda t: t == 0 or t > 1e-9)
@@ -54,6 +55,21 @@ def test_the_total_is_the_equation_in_exact_arithmetic(compute, storage, transfe
         Fraction(p.time) / (Fraction(p.speedup) * p.degree) for p in (compute, storage, transfer)
     )
     assert stage.total() == pytest.approx(float(exact), rel=1e-14)
+
+
+@given(stage=st.builds(Stage, name=st.just("s"), compute=parts, storage=parts, transfer=parts,
+                       overhead=st.floats(1e-6, 10)))  # fmt: skip
+def test_a_step_without_overlap_is_the_stage_with_the_same_coefficients(stage):
+    compute, storage, transfer, overhead = stage.parts()
+    coefficients = step_coefficients(
+        compute_per_token=compute,
+        storage_fixed=storage,
+        transfer_fixed=transfer,
+        overhead_fixed=overhead,
+        overlap=1,
+    )
+    one_token = step_parts(coefficients[0], 1, 1, 1, 1, 1, 1, 1)
+    assert one_token == pytest.approx(stage.parts(), rel=1e-12)
 
 
 @given(compute=parts, storage=parts, transfer=parts)
