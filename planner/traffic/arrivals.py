@@ -59,11 +59,11 @@ class PoissonArrivals(_ConstantRate):
     kind: Literal["poisson"] = "poisson"
 
     def times(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Return the first `n` arrival times, non-decreasing, shape ``(n,)``. [s]"""
+        """Return the first `n` arrival times, non-decreasing, shape ``(n,)`` [s]."""
         return first_points(n, 1.0, rng) / self.rate
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:
-        """Return the arrival times before `end_s`, non-decreasing. [s]"""
+        """Return the arrival times before `end_s`, non-decreasing [s]."""
         return _before(end_s, points_before(self.rate * end_s, 1.0, rng) / self.rate)
 
 
@@ -92,11 +92,11 @@ class GammaArrivals(_ConstantRate):
     cv: Annotated[float, Field(ge=0.01, le=100)] = 1.0
 
     def times(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Return the first `n` arrival times, non-decreasing, shape ``(n,)``. [s]"""
+        """Return the first `n` arrival times, non-decreasing, shape ``(n,)`` [s]."""
         return first_points(n, self.cv, rng) / self.rate
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:
-        """Return the arrival times before `end_s`, non-decreasing. [s]"""
+        """Return the arrival times before `end_s`, non-decreasing [s]."""
         return _before(end_s, points_before(self.rate * end_s, self.cv, rng) / self.rate)
 
 
@@ -117,11 +117,11 @@ class DeterministicArrivals(_ConstantRate):
         return False
 
     def times(self, n: int, rng: np.random.Generator) -> FloatArray:  # noqa: ARG002 - as its siblings
-        """Return the first `n` arrival times, shape ``(n,)``. [s]"""
+        """Return the first `n` arrival times, shape ``(n,)`` [s]."""
         return np.arange(n) / self.rate
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:
-        """Return the arrival times before `end_s`. [s]"""
+        """Return the arrival times before `end_s` [s]."""
         check_count(self.rate * end_s)
         return _before(end_s, self.times(math.ceil(self.rate * end_s) + 1, rng))
 
@@ -188,7 +188,7 @@ class MmppArrivals(Spec):
         return self.model_copy(update={"states": states})
 
     def times(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Return the first `n` arrival times, non-decreasing, shape ``(n,)``. [s]"""
+        """Return the first `n` arrival times, non-decreasing, shape ``(n,)`` [s]."""
         points_rng, path_rng = rng.spawn(2)
         points = first_points(n, 1.0, points_rng)
         if n == 0:
@@ -196,7 +196,7 @@ class MmppArrivals(Spec):
         return self._path(math.inf, float(points[-1]), path_rng).invert(points)
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:
-        """Return the arrival times before `end_s`, non-decreasing. [s]"""
+        """Return the arrival times before `end_s`, non-decreasing [s]."""
         points_rng, path_rng = rng.spawn(2)
         path = self._path(end_s, math.inf, path_rng)
         points = points_before(path.expected(end_s), 1.0, points_rng)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field, PositiveInt
 
 from planner.errors import InputError, Problem
 from planner.spec import Spec
-from planner.traffic.intensity import FloatArray
 from planner.units import Duration
+
+if TYPE_CHECKING:
+    from planner.traffic.intensity import FloatArray
 
 #: Most rows prepared for a closed loop whose number of requests only a duration bounds.
 MAX_ROWS = 20_000_000
@@ -30,7 +32,7 @@ class ConstantThink(Spec):
     mean: Duration = 0.0
 
     def pauses(self, n: int, rng: np.random.Generator) -> FloatArray:  # noqa: ARG002 - as its sibling
-        """Return `n` pauses, shape ``(n,)``. [s]"""
+        """Return `n` pauses, shape ``(n,)`` [s]."""
         return np.full(n, self.mean)
 
 
@@ -47,7 +49,7 @@ class ExponentialThink(Spec):
     mean: Duration
 
     def pauses(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Return `n` pauses, shape ``(n,)``. [s]"""
+        """Return `n` pauses, shape ``(n,)`` [s]."""
         return rng.standard_exponential(n) * self.mean
 
 
@@ -88,8 +90,8 @@ class ClosedLoopArrivals(Spec):
         return self.think.kind == "exponential"
 
     def starts(self, n: int) -> FloatArray:
-        """Return when the first `n` clients send their first request, shape ``(n,)``. [s]"""
-        return np.arange(n) * (self.ramp / self.clients)
+        """Return when the first `n` clients send their first request, shape ``(n,)`` [s]."""
+        return np.arange(n, dtype=np.float64) * (self.ramp / self.clients)
 
     def most_requests(self, end_s: float) -> int:
         """Return a number of requests that the clients cannot exceed before `end_s`.

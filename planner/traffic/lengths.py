@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - a parameter of public methods
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from planner.errors import Notice  # noqa: TC001 - a field of a public type
+from planner.errors import Notice
 from planner.spec import Spec
 from planner.traffic.intensity import IntArray  # noqa: TC001 - a field of a public type
 from planner.traffic.marginals import (
@@ -22,6 +21,9 @@ from planner.traffic.marginals import (
 )
 from planner.traffic.traces import MAX_SIZE, Columns, read_trace
 from planner.units import Size
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Drawn(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
@@ -11,11 +12,10 @@ from pydantic_core import PydanticCustomError
 
 from planner.errors import Notice
 from planner.spec import Spec
-from planner.traffic.intensity import IntArray
 from planner.traffic.traces import MAX_TOKENS
 
 if TYPE_CHECKING:
-    from planner.traffic.intensity import FloatArray
+    from planner.traffic.intensity import FloatArray, IntArray
 
 #: Tokens in a prompt or an output.
 Tokens = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
@@ -149,7 +149,7 @@ class EmpiricalLength(Spec):
         if self.quantiles is None:
             return self
         rows = self.quantiles
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             if after.p <= before.p or after.tokens < before.tokens:
                 raise PydanticCustomError(
                     "quantiles",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path  # noqa: TC003 - a parameter of public methods
 from typing import Annotated, Literal, Self
 
@@ -84,7 +85,7 @@ class ProfileArrivals(Spec):
         at = [point.at for point in points]
         if at[0] != 0:
             return f"must begin at 0 s, got {at[0]:g} s; add a point {{at: 0 s, rate: ...}}"
-        for before, after in zip(at, at[1:], strict=False):
+        for before, after in pairwise(at):
             if after <= before:
                 return f"must have increasing times, got {after:g} s after {before:g} s"
         if self.period is not None and (
@@ -159,7 +160,7 @@ class ProfileArrivals(Spec):
         return self.model_copy(update={"points": points})
 
     def times(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """Return the first `n` arrival times, non-decreasing, shape ``(n,)``. [s]
+        """Return the first `n` arrival times, non-decreasing, shape ``(n,)`` [s].
 
         Raises
         ------
@@ -177,7 +178,7 @@ class ProfileArrivals(Spec):
         return curve.invert(points)
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:
-        """Return the arrival times before `end_s`, non-decreasing. [s]"""
+        """Return the arrival times before `end_s`, non-decreasing [s]."""
         curve = self.intensity()
         mass = curve.expected(end_s) if math.isfinite(end_s) else curve.supply
         times = curve.invert(points_before(mass, self.cv, rng))

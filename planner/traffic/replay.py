@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path  # noqa: TC003 - a parameter of public methods
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, StrictBool, model_validator
@@ -12,9 +12,11 @@ from pydantic_core import PydanticCustomError
 
 from planner.errors import InputError, Notice, Problem
 from planner.spec import Spec
-from planner.traffic.intensity import FloatArray
 from planner.traffic.traces import MAX_SIZE, Columns, Trace, read_trace
 from planner.units import Duration, PositiveDuration, Size
+
+if TYPE_CHECKING:
+    from planner.traffic.intensity import FloatArray
 
 
 class TraceArrivals(Spec):
@@ -123,4 +125,5 @@ class TraceArrivals(Spec):
             quantum = self.spread_ties
         room = np.minimum(np.append(gaps, np.inf), quantum)
         rank = np.arange(len(times)) - np.repeat(first, members)
-        return times + rank * np.repeat(room / members, members)
+        spread: FloatArray = times + rank * np.repeat(room / members, members)
+        return spread

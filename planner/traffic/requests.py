@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from planner.errors import Notice
 
 
@@ -54,7 +54,9 @@ class Requests:
     closed : tuple of ClosedLoop
         The closed loops among the rows.
     end_s : float
-        End of the offered traffic: the window that was asked for, or the last arrival. [s]
+        End of the offered traffic: the window that was asked for, or the last arrival. A closed
+        loop issues nothing at or after it, and has more rows than it can use before; +inf where
+        only the number of their rows ends the closed loops. [s]
     random : bool
         Whether anything in it was drawn.
     notices : list of Notice

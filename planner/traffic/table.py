@@ -11,7 +11,6 @@ import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +62,7 @@ class Table:
     lines: Lines
     rows: Iterator[Row]
 
-    def chunks(self, columns: Sequence[int]) -> Iterator[tuple[list[int], list[tuple[Any, ...]]]]:
+    def chunks(self, columns: Sequence[int]) -> Iterator[tuple[list[int], list[list[Any]]]]:
         """Yield, for :data:`CHUNK` rows at a time, line numbers and the cells of each column.
 
         Parameters
@@ -76,11 +75,11 @@ class Table:
         InputError
             If a row has another number of cells than the header.
         """
-        pick = itemgetter(*columns, columns[0])  # one more, so that one column gives tuples too
-        while chunk := list(islice(self.rows, CHUNK)):
-            lines, rows = zip(*chunk, strict=True)
-            cells = list(zip(*map(pick, rows), strict=True))
-            yield list(lines), cells[:-1]
+        try:
+            while chunk := list(islice(self.rows, CHUNK)):
+                yield [line for line, _ in chunk], [[row[k] for _, row in chunk] for k in columns]
+        except csv.Error as error:
+            raise _csv_error(self.lines, error) from None
 
 
 @contextmanager
@@ -93,13 +92,14 @@ def open_table(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Ta
         If it has no header or a column name twice, here; if a row is malformed, while reading.
     """
     with open_lines(base, name, max_size) as lines:
-        first = next((line for line in lines if line.strip()), "")
+        text = iter(lines)
+        first = next((line for line in text if line.strip()), "")
         if not first:
             lines.fail("must hold a header and rows, got only blank lines")
         start = first.lstrip()
         if start.startswith("["):
             lines.fail("must be JSON Lines, one object per line, got a JSON array; try jq -c '.[]'")
-        yield (_json_table if start.startswith("{") else _csv_table)(lines, first)
+        yield (_json_table if start.startswith("{") else _csv_table)(lines, first, text)
 
 
 def number(cell: object, *, decimal_comma: bool) -> float:
@@ -113,7 +113,7 @@ def number(cell: object, *, decimal_comma: bool) -> float:
     if cell is None:
         return float("nan")
     if isinstance(cell, bool) or not isinstance(cell, str | int | float):
-        raise ValueError(f"{cell!r} is no number")
+        raise ValueError(f"{cell!r} is no number")  # noqa: TRY004 - as for text
     if isinstance(cell, str):
         text = cell.strip()
         if text.lower() in {"", "na", "n/a", "null", "none"}:
@@ -128,19 +128,15 @@ def number(cell: object, *, decimal_comma: bool) -> float:
 def numbers(cells: Sequence[Any], *, decimal_comma: bool) -> npt.NDArray[np.float64] | None:
     """Return cells as floats, or None if one of them is no number (see :func:`number`)."""
     try:
-        if not any(map(_is_bool, cells)):
+        if bool not in set(map(type, cells)):
             return np.fromiter(map(float, cells), np.float64, len(cells))
     except (ValueError, TypeError, OverflowError):
-        pass
+        pass  # something is not plain
     try:
         parsed = (number(cell, decimal_comma=decimal_comma) for cell in cells)
         return np.fromiter(parsed, np.float64, len(cells))
     except ValueError:
         return None
-
-
-def _is_bool(cell: object) -> bool:
-    return cell is True or cell is False
 
 
 def fail_all(problems: Sequence[Problem]) -> None:
@@ -149,29 +145,26 @@ def fail_all(problems: Sequence[Problem]) -> None:
         raise InputError(problems[:MAX_PROBLEMS])
 
 
-def _csv_table(lines: Lines, first: str) -> Table:
+def _csv_table(lines: Lines, first: str, text: Iterator[str]) -> Table:
     separator = max(_SEPARATORS, key=lambda mark: len(_split(first, mark)))
     offset = lines.number - 1  # the reader counts from the header
-    reader = csv.reader(chain([first], lines), delimiter=separator, strict=True)
-    header = tuple(cell.strip() for cell in _guarded(reader, lines, offset, first))
+    reader = csv.reader(chain([first], text), delimiter=separator, strict=True)
+    try:
+        header = tuple(cell.strip() for cell in next(reader))
+    except csv.Error as error:
+        raise _csv_error(lines, error) from None
     header_line = offset + reader.line_num
     _check_header(lines, header, header_line)
+    width = len(header)
 
-    def rows() -> Iterator[Row]:
-        width = len(header)
-        try:
-            for row in reader:
-                if len(row) == width:
-                    yield offset + reader.line_num, row
-                elif row and (len(row) > 1 or row[0].strip()):
-                    lines.fail(
-                        f"must have {width} cells as the header has, got {len(row)}",
-                        offset + reader.line_num,
-                    )
-        except csv.Error as error:
-            raise _csv_error(lines, error) from None
+    def is_row(cells: Sequence[str]) -> bool:
+        if len(cells) != width and "".join(cells).strip():
+            message = f"must have {width} cells as the header has, got {len(cells)}"
+            lines.fail(message, offset + reader.line_num)
+        return len(cells) == width
 
-    return Table(lines.name, header, header_line, separator != ",", lines, rows())
+    rows = ((offset + reader.line_num, cells) for cells in reader if is_row(cells))
+    return Table(lines.name, header, header_line, separator != ",", lines, rows)
 
 
 def _split(line: str, separator: str) -> list[str]:
@@ -179,14 +172,6 @@ def _split(line: str, separator: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
         return []
-
-
-def _guarded(reader: Any, lines: Lines, offset: int, first: str) -> list[str]:  # noqa: ANN401, ARG001
-    try:
-        cells: list[str] = next(reader)
-    except csv.Error as error:
-        raise _csv_error(lines, error) from None
-    return cells
 
 
 def _csv_error(lines: Lines, error: csv.Error) -> InputError:
@@ -205,7 +190,7 @@ def _check_header(lines: Lines, header: Sequence[str], line: int) -> None:
         seen[name] = column
 
 
-def _json_table(lines: Lines, first: str) -> Table:
+def _json_table(lines: Lines, first: str, text: Iterator[str]) -> Table:
     start = lines.number
     pairs = _parse(lines, first, keep_pairs=True)
     header = tuple(str(key).strip() for key, _ in pairs)
@@ -213,7 +198,7 @@ def _json_table(lines: Lines, first: str) -> Table:
     keys = tuple(key for key, _ in pairs)
 
     def rows() -> Iterator[Row]:
-        for line in chain([first], lines):
+        for line in chain([first], text):
             if line.strip():
                 entry = _parse(lines, line)
                 yield lines.number, [entry.get(key) for key in keys]

@@ -17,7 +17,7 @@ from planner.errors import InputError, Problem, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import IO
+    from typing import BinaryIO
 
 #: Most bytes of text read unless a caller raises it: about ten million requests.
 MAX_SIZE = 256 * 2.0**20
@@ -39,7 +39,7 @@ _FOREIGN = {
 class _Capped(io.RawIOBase):
     """Bytes of `source` up to `limit`, then an error."""
 
-    def __init__(self, source: IO[bytes], name: str, limit: float) -> None:
+    def __init__(self, source: BinaryIO | gzip.GzipFile, name: str, limit: float) -> None:
         self._source, self._name, self._limit = source, name, limit
         self._seen = 0
 
@@ -63,25 +63,20 @@ def _too_large(limit: float) -> str:
 
 
 class Lines:
-    """Iterator over a text's lines, ends included, that counts them in ``number``."""
+    """The lines of a text, ends included, counted in ``number`` while they are read."""
 
     def __init__(self, text: io.TextIOWrapper, name: str) -> None:
         self._text, self.name = text, name
         self.number = 0
 
-    def __iter__(self) -> Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._text.readline(MAX_LINE)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        if len(line) >= MAX_LINE:
-            self.fail(f"must have lines of less than {MAX_LINE:,} characters, got a longer one")
-        if "\0" in line:
-            self.fail("must be text, got a NUL byte; is it a binary file?")
-        return line
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(MAX_LINE):
+            self.number += 1
+            if len(line) == MAX_LINE:
+                self.fail(f"must have lines of less than {MAX_LINE:,} characters, got a longer one")
+            if "\0" in line:
+                self.fail("must be text, got a NUL byte; is it a binary file?")
+            yield line
 
     def fail(self, message: str, line: int | None = None) -> NoReturn:
         """Raise an InputError that names the file and the line."""
@@ -122,7 +117,7 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
             packed = head.startswith(b"\x1f\x8b")
             if not packed and path.stat().st_size > max_size:
                 raise InputError(Problem(_too_large(max_size), file=name))
-            unpacked: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw
+            unpacked = gzip.GzipFile(fileobj=raw) if packed else raw
             with io.TextIOWrapper(
                 io.BufferedReader(_Capped(unpacked, name, max_size), 2**18),
                 encoding="utf-8-sig",

@@ -27,13 +27,14 @@ import numpy.typing as npt
 from planner.errors import InputError, Notice, Problem
 from planner.traffic.clock import Clock
 from planner.traffic.columns import Columns, Need, find_columns
-from planner.traffic.intensity import FloatArray, IntArray
 from planner.traffic.table import MAX_PROBLEMS, Table, fail_all, number, numbers, open_table
 from planner.traffic.textfile import MAX_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from planner.traffic.intensity import FloatArray, IntArray
 
 __all__ = ["MAX_SIZE", "MAX_TOKENS", "Columns", "Trace", "read_trace"]
 
@@ -79,7 +80,7 @@ class Trace:
         return replace(self, arrival_s=self.arrival_s / factor, end_s=self.end_s / factor)
 
     def times_before(self, end_s: float, rng: np.random.Generator) -> FloatArray:  # noqa: ARG002 - as of arrivals
-        """Return the arrivals before `end_s`. [s]"""
+        """Return the arrivals before `end_s` [s]."""
         return self.arrival_s[: np.searchsorted(self.arrival_s, end_s, side="left")]
 
 
@@ -217,4 +218,4 @@ def _leave_out(
 
 
 def _is_zero(values: FloatArray) -> npt.NDArray[np.bool_]:
-    return values == 0
+    return np.equal(values, 0)
