@@ -83,6 +83,7 @@ def problems_of(error: ValidationError, file: str) -> list[Problem]:
 
 
 def _message(message: str, value: object) -> str:
+    message = message.removeprefix("Value error, ")
     if message.startswith("must "):
         return message
     text = repr(value)

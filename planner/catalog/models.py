@@ -128,7 +128,9 @@ class ModelShape(Spec):
         check(
             self,
             [
-                Rule("head_dim", "given where n_heads does not divide it", self.head_dim > 0),
+                Rule(
+                    "head_dim", "given where n_heads does not divide hidden_size", self.head_dim > 0
+                ),
                 Rule(
                     "n_kv_heads",
                     f"a divisor of n_heads ({self.n_heads})",

@@ -1,0 +1,206 @@
+"""Profiles: the coefficients of the step time, each with standard error and provenance."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, ValidationError, model_validator
+
+from planner.catalog.files import packaged, problems_of, read_json
+from planner.catalog.formats import Part, Speedup
+from planner.catalog.provenance import Origin, SourcedNumber
+from planner.errors import InputError, Problem, did_you_mean
+from planner.spec import Spec
+
+if TYPE_CHECKING:
+    from planner.catalog.devices import Device
+
+#: Version of the profile files that this program reads.
+SCHEMA_VERSION = 1
+#: Coefficients: name, (meaning, unit, least value).
+COEFFICIENTS: dict[str, tuple[str, str, float]] = {
+    "compute_efficiency": ("e_c of the linear layers, share of the peak", "-", 1e-6),
+    "attention_efficiency": ("e_c of attention, share of the peak", "-", 1e-6),
+    "storage_efficiency": ("e_s, share of the memory bandwidth", "-", 1e-6),
+    "overlap": ("q: 1 adds compute and storage, 1000 takes the larger", "-", 1.0),
+    "overhead_fixed": ("t_0, per step", "s", 0.0),
+    "overhead_per_sequence": ("t_1, per sequence in the step", "s", 0.0),
+    "link_efficiency": ("e_t, share of the link's bandwidth", "-", 1e-6),
+    "link_latency": ("per hop of a collective", "s", 0.0),
+}
+#: Profiles that come with the program.
+PACKAGED = ("assumed",)
+
+
+class Coefficient(Origin):
+    """One fitted, measured or assumed number.
+
+    Parameters
+    ----------
+    value : float
+        In the unit that :data:`COEFFICIENTS` gives.
+    stderr : float, optional
+        Standard error, in the same unit.
+    """
+
+    value: float
+    stderr: NonNegativeFloat | None = None
+
+
+class Covariance(Spec):
+    """Covariance of fitted coefficients.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The coefficients, in the order of rows and columns.
+    matrix : tuple of tuples of float
+        Square, symmetric.
+    """
+
+    names: tuple[str, ...]
+    matrix: tuple[tuple[float, ...], ...]
+
+    @model_validator(mode="after")
+    def _square_and_symmetric(self) -> Self:
+        n = len(self.names)
+        rows = self.matrix
+        square = len(rows) == n and all(len(row) == n for row in rows)
+        if not square or any(rows[i][k] != rows[k][i] for i in range(n) for k in range(i)):
+            raise ValueError(f"must be a symmetric matrix of {n} rows, as many as names")
+        return self
+
+
+class Profile(Spec):
+    """How fast an engine runs on a device.
+
+    Parameters
+    ----------
+    schema_version : int
+        :data:`SCHEMA_VERSION`.
+    name : str
+        What it is called.
+    device : str
+        Catalogue name of the device it was measured on, or ``any``.
+    engine, engine_version : str
+        Serving engine; ``any`` where it does not matter.
+    created : date
+        When.
+    fingerprint : str, optional
+        Identifies machine and software of the measurement.
+    about : tuple of str
+        Remarks.
+    coefficients : dict of str to Coefficient
+        By name, see :data:`COEFFICIENTS`.
+    devices : dict of str to dict
+        Coefficients that differ on a device; only where `device` is ``any``.
+    covariance : Covariance, optional
+        Of fitted coefficients.
+    settings : dict of str to dict
+        Measured speedups by setting and part: ``{"weights.int4": {"storage": {...}}}``.
+    quality : dict of str to dict
+        Measured quality by variant and metric.
+    """
+
+    schema_version: Literal[1]
+    name: Annotated[str, Field(min_length=1)]
+    device: Annotated[str, Field(min_length=1)]
+    engine: str
+    engine_version: str
+    created: dt.date
+    fingerprint: str | None = None
+    about: tuple[str, ...] = ()
+    coefficients: dict[str, Coefficient]
+    devices: dict[str, dict[str, Coefficient]] = Field(default_factory=dict)
+    covariance: Covariance | None = None
+    settings: dict[str, dict[Part, Speedup]] = Field(default_factory=dict)
+    quality: dict[str, dict[str, Coefficient]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _coefficients_are_known_and_possible(self) -> Self:
+        if self.devices and self.device != "any":
+            raise ValueError("must have no 'devices' where 'device' is not 'any'")
+        for coefficients in (self.coefficients, *self.devices.values()):
+            for name, coefficient in coefficients.items():
+                if name not in COEFFICIENTS:
+                    near = did_you_mean(name, COEFFICIENTS)
+                    raise ValueError(f"must have known coefficients, got {name!r}{near}")
+                least = COEFFICIENTS[name][2]
+                if coefficient.value < least:
+                    raise ValueError(f"must have {name} >= {least:g}, got {coefficient.value:g}")
+        return self
+
+    def coefficient(self, name: str, device: Device) -> SourcedNumber:
+        """Return the coefficient `name` on `device`.
+
+        Raises
+        ------
+        InputError
+            If the profile lacks it: a number is never invented.
+        """
+        found = self.devices.get(device.name, {}).get(name) or self.coefficients.get(name)
+        meaning, unit, _ = COEFFICIENTS[name]
+        if found is None:
+            raise InputError(
+                f"profile {self.name!r} must have {name} ({meaning}), got none; measure it with "
+                "`planner calibrate` or add it to the file"
+            )
+        return SourcedNumber(name, found.value, unit, found.provenance, found.source)
+
+    def check(self, device: Device) -> None:
+        """Do nothing if the profile speaks of `device`.
+
+        Raises
+        ------
+        InputError
+            If it was measured on another.
+        """
+        if self.device not in {"any", device.name}:
+            raise InputError(
+                f"profile {self.name!r} must be one of device {device.name!r}, got one of "
+                f"{self.device!r}; measure one with `planner calibrate`, or use 'assumed'"
+            )
+
+    def age(self, today: dt.date) -> dt.timedelta:
+        """Return the time since it was created."""
+        return today - self.created
+
+
+@functools.cache
+def _packaged(name: str) -> Profile:
+    return Profile.model_validate(packaged(f"profiles/{name}.json"))
+
+
+def load_profile(name: str | Path) -> Profile:
+    """Return the profile called `name`, of those in :data:`PACKAGED`, or in the file `name`.
+
+    Raises
+    ------
+    InputError
+        If there is no such profile or file, or it is of another schema version or not valid.
+    """
+    if name in PACKAGED:
+        return _packaged(str(name))
+    path = Path(name)
+    try:
+        there = path.exists()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
+        near = did_you_mean(str(name), PACKAGED)
+        known = ", ".join(PACKAGED)
+        raise InputError(
+            f"must be a profile of the catalogue ({known}) or a file, got {str(name)!r}{near}"
+        )
+    content = read_json(path, "a profile")
+    version = content.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        message = f"must be {SCHEMA_VERSION}, got {version!r:.60}; make the profile anew"
+        raise InputError(Problem(message, "schema_version", str(name)))
+    try:
+        return Profile.model_validate(content)
+    except ValidationError as error:
+        raise InputError(problems_of(error, str(name))) from None

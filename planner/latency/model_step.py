@@ -1,0 +1,270 @@
+"""The step time of a model on a device: shapes, peaks and settings made into coefficients.
+
+For a step with ``p`` prefill and ``n`` decoding tokens, attention work ``A`` and context ``K``:
+
+    compute  = 2 N_active (p + n) / (a_c e_c peak TP) + attention FLOPs A / (e_a peak TP) + head
+    storage  = (weights touched) / (a_s e_s bandwidth TP) + K kv_bytes / (a_s e_s bandwidth)
+    transfer = collectives of the layers and hand-overs of the pipeline
+    overhead = t_0 + t_1 n
+
+The embedding table is neither multiplied nor read but for single rows; the output head is read
+every step and multiplied for sampled tokens only. Of a mixture of experts, ``m`` tokens that each
+choose ``k`` of ``E`` experts uniformly hit ``E (1 - (1 - k/E)^m)`` of them, and these are read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from planner.catalog.provenance import SourcedNumber
+from planner.latency.collectives import step_transfer
+from planner.latency.parallel import check_parallel, check_served, kv_share
+from planner.latency.step import step_coefficients, step_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from planner.catalog.devices import Device, PeakDtype
+    from planner.catalog.formats import Part
+    from planner.catalog.models import ModelShape
+    from planner.catalog.profile import Profile
+    from planner.latency.settings import Settings
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """How long a step of one replica takes, as a function of its batch.
+
+    Parameters
+    ----------
+    coefficients : recarray, shape (1,)
+        See :data:`planner.latency.step.STEP_FIELDS`. With pipeline parallelism they describe a
+        micro-batch's pass through all stages.
+    provenance : list of SourcedNumber
+        The numbers that went into them.
+    """
+
+    coefficients: np.recarray[Any, Any]
+    provenance: list[SourcedNumber]
+
+    def parts(
+        self, prefill: Iterable[tuple[int, int]] = (), decode: Iterable[int] = ()
+    ) -> tuple[float, float, float, float]:
+        """Return the seconds of compute, storage, transfer and overhead of one step.
+
+        Parameters
+        ----------
+        prefill : iterable of (int, int)
+            Of each prompt's chunk: its tokens, and the tokens of its prompt cached before. A
+            chunk is taken to complete its prompt, so that a token is sampled.
+        decode : iterable of int
+            Tokens cached before, of each decoding sequence.
+        """
+        chunks = [*prefill, *((1, done) for done in decode)]
+        window = self.coefficients.window[0]
+        pairs = context = pairs_window = context_window = 0.0
+        for chunk, done in chunks:
+            pairs += chunk * done + chunk * (chunk + 1) / 2
+            context += done + chunk
+            if window:
+                inside = min(max(window - done, 0), chunk)
+                pairs_window += inside * done + inside * (inside + 1) / 2
+                pairs_window += (chunk - inside) * window
+                context_window += min(done, window - 1) + chunk
+        tokens = sum(chunk for chunk, _ in chunks)
+        n = len(chunks)
+        c = self.coefficients[0]
+        parts = step_parts(c, tokens, n, n, pairs, pairs_window, context, context_window)
+        compute, storage, transfer, overhead = map(float, parts)
+        return compute, storage, transfer, overhead
+
+    def seconds(self, prefill: Iterable[tuple[int, int]] = (), decode: Iterable[int] = ()) -> float:
+        """Return the duration of one step, the sum of :meth:`parts` [s]."""
+        return sum(self.parts(prefill, decode))
+
+
+@dataclass
+class _Ledger:
+    """Numbers that were looked up, in order, each once."""
+
+    numbers: dict[str, SourcedNumber] = field(default_factory=dict)
+
+    def use(self, number: SourcedNumber) -> float:
+        """Note `number` and return its value."""
+        self.numbers[number.name] = number
+        return number.value
+
+
+@dataclass(frozen=True)
+class _Rates:
+    """What one device gets done per second, efficiencies and speedups included."""
+
+    layers: float  # FLOP/s of the linear layers
+    head: float  # FLOP/s of the output head
+    attention: float  # FLOP/s of attention
+    weights: float  # B/s of the layers' weights
+    plain: float  # B/s of what no setting speeds up
+    kv: float  # B/s of the KV cache
+    transfer_speedup: float
+
+
+def step_time(
+    shape: ModelShape,
+    device: Device,
+    settings: Settings,
+    profile: Profile,
+    *,
+    tensor_parallel: int = 1,
+    pipeline_parallel: int = 1,
+) -> StepTime:
+    """Return the step time of `shape` on `device`.
+
+    Parameters
+    ----------
+    shape : ModelShape
+        A decoder.
+    device : Device
+        Each of the replica's devices.
+    settings : Settings
+        Data types and pruning.
+    profile : Profile
+        Efficiencies, overheads, overlap.
+    tensor_parallel, pipeline_parallel : int
+        Devices that share a layer; stages in a row.
+
+    Raises
+    ------
+    InputError
+        If the model is not a decoder or cannot be divided so, the device has no peak for a data
+        type, or the profile is of another device or lacks a coefficient.
+    """
+    check_served(shape)
+    check_parallel(shape, device, tensor_parallel, pipeline_parallel)
+    settings.check(device)
+    profile.check(device)
+    ledger = _Ledger()
+    rates = _rates(device, settings, profile, ledger)
+    values = (
+        _compute(shape, settings, rates, tensor_parallel)
+        | _storage(shape, settings, rates, tensor_parallel)
+        | _transfer(
+            shape,
+            device,
+            profile,
+            ledger,
+            degrees=(tensor_parallel, pipeline_parallel),
+            bytes_per_element=settings.plain_bytes,
+            speedup=rates.transfer_speedup,
+        )
+        | {
+            name: ledger.use(profile.coefficient(name, device))
+            for name in ("overhead_fixed", "overhead_per_sequence", "overlap")
+        }
+    )
+    if shape.n_windowed_layers:
+        values["window"] = float(shape.sliding_window)
+    return StepTime(step_coefficients(**values), list(ledger.numbers.values()))
+
+
+def _rates(device: Device, settings: Settings, profile: Profile, ledger: _Ledger) -> _Rates:
+    """Return the rates of one device."""
+
+    def speedup(part: Part, *kinds: str) -> float:
+        return math.prod(ledger.use(each) for each in settings.speedup(part, profile, *kinds))
+
+    def coefficient(name: str) -> float:
+        return ledger.use(profile.coefficient(name, device))
+
+    quantised = ledger.use(_peak(device, settings.compute_dtype))
+    plain = ledger.use(_peak(device, settings.plain_dtype))
+    origin = device.origin("bandwidth")
+    bandwidth = ledger.use(
+        SourcedNumber("bandwidth", device.bandwidth, "B/s", origin.provenance, origin.source)
+    )
+    linear, stored = coefficient("compute_efficiency"), coefficient("storage_efficiency")
+    return _Rates(
+        layers=linear * quantised * speedup("compute", "weights", "pruning"),
+        head=linear * plain,
+        attention=coefficient("attention_efficiency") * plain * speedup("compute", "kv_cache"),
+        weights=stored * bandwidth * speedup("storage", "weights", "pruning"),
+        plain=stored * bandwidth,
+        kv=stored * bandwidth * speedup("storage", "kv_cache"),
+        transfer_speedup=speedup("transfer", "weights", "kv_cache", "pruning"),
+    )
+
+
+def _peak(device: Device, dtype: PeakDtype) -> SourcedNumber:
+    """Return the peak of `device` in `dtype`, which it has."""
+    origin = device.origin(f"peaks.{dtype}")
+    value = device.peaks[dtype]
+    return SourcedNumber(f"peak {dtype}", value, "FLOP/s", origin.provenance, origin.source)
+
+
+def _compute(
+    shape: ModelShape, settings: Settings, rates: _Rates, tensor_parallel: int
+) -> dict[str, float]:
+    """Return the coefficients of compute: two FLOPs per parameter and token, and attention's."""
+    layers = 2 * shape.active_linear_parameters * settings.flops_left
+    pair = shape.attention_flops_per_pair / (rates.attention * tensor_parallel)
+    return {
+        "compute_per_token": layers / (rates.layers * tensor_parallel),
+        "compute_per_sample": 2 * shape.head_parameters / (rates.head * tensor_parallel),
+        "compute_per_context": shape.full_layers * pair,
+        "compute_per_context_window": shape.n_windowed_layers * pair,
+    }
+
+
+def _storage(
+    shape: ModelShape, settings: Settings, rates: _Rates, tensor_parallel: int
+) -> dict[str, float]:
+    """Return the coefficients of storage: weights and KV cache over memory bandwidth."""
+    fixed = shape.fixed_parameters * settings.layer_bytes / rates.weights
+    head = shape.head_parameters * settings.plain_bytes / rates.plain
+    experts = shape.routed_parameters * settings.expert_bytes / rates.weights
+    kv = shape.kv_elements_per_layer * settings.kv_bytes * kv_share(shape, tensor_parallel)
+    missed = 1 - shape.experts_per_token / shape.n_experts if shape.n_experts else 0.0
+    if missed == 0:  # no experts, or every token uses all of them
+        fixed, experts = fixed + experts, 0.0
+    return {
+        "storage_fixed": (fixed + head) / tensor_parallel,
+        "storage_experts": experts / tensor_parallel,
+        "experts_log_miss": math.log(missed) if missed else 0.0,
+        "storage_per_context": shape.full_layers * kv / rates.kv,
+        "storage_per_context_window": shape.n_windowed_layers * kv / rates.kv,
+        "storage_per_token": shape.n_layers * kv / rates.kv,
+    }
+
+
+def _transfer(
+    shape: ModelShape,
+    device: Device,
+    profile: Profile,
+    ledger: _Ledger,
+    *,
+    degrees: tuple[int, int],
+    bytes_per_element: float,
+    speedup: float,
+) -> dict[str, float]:
+    """Return the coefficients of transfer; none where a device works alone."""
+    link = device.link
+    if degrees == (1, 1) or link is None:
+        return {}
+    origin = device.origin("link.bandwidth")
+    bandwidth = ledger.use(
+        SourcedNumber("link bandwidth", link.bandwidth, "B/s", origin.provenance, origin.source)
+    )
+    transfer = step_transfer(
+        shape.n_layers,
+        *degrees,
+        shape.hidden_size * bytes_per_element,
+        bandwidth=bandwidth * ledger.use(profile.coefficient("link_efficiency", device)),
+        latency=ledger.use(profile.coefficient("link_latency", device)),
+    )
+    return {
+        "transfer_fixed": transfer.fixed / speedup,
+        "transfer_per_token": transfer.per_token / speedup,
+    }
