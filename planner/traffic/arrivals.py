@@ -210,16 +210,16 @@ class MmppArrivals(Spec):
         share = np.cumsum(dwell)
         state = int(np.searchsorted(share, rng.random() * share[-1], side="right"))
         seconds = min(end_s, mass / self.mean_rate())
-        chunk = int(min(seconds / dwell.mean(), MAX_PERIODS)) + 64
-        stays, rates, periods, time, area = [np.empty(0)], [np.empty(0)], 0, 0.0, 0.0
+        expected = seconds / dwell.mean()
+        if expected > MAX_PERIODS:
+            message = (
+                f"must change state at most {MAX_PERIODS:,} times in a run, got about "
+                f"{expected:.3g}; give the states longer dwells"
+            )
+            raise InputError(Problem(message, path="arrivals.states"))
+        chunk = int(expected) + 64
+        stays, rates, time, area = [np.empty(0)], [np.empty(0)], 0.0, 0.0
         while time < end_s and area < mass:
-            periods += chunk
-            if periods > 2 * MAX_PERIODS:
-                message = (
-                    f"must change state at most {MAX_PERIODS:,} times in a run; "
-                    "give the states longer dwells"
-                )
-                raise InputError(Problem(message, path="arrivals.states"))
             jumps = jump_rng.integers(1, len(dwell), size=chunk)
             visits = (state + np.concatenate(([0], np.cumsum(jumps)))) % len(dwell)
             state = int(visits[-1])
