@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from planner.catalog.devices import PeakDtype
+from planner.catalog.devices import PeakDtype  # noqa: TC001 - pydantic reads it
 from planner.catalog.files import packaged
 from planner.catalog.provenance import Origin
 from planner.spec import Spec
