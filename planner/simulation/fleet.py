@@ -1,0 +1,209 @@
+"""The fleet as control processes see it: replicas that come, go and fail between two advances."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.simulation.kernels.advance import advance
+from planner.simulation.kernels.changes import lose, release_held
+from planner.simulation.layout import DRAINING, OFF, UP, Plane
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Totals since the start, over all replicas; two of them give averages over an interval.
+
+    Parameters
+    ----------
+    time_s : float
+        When. [s]
+    busy, compute, storage, transfer, overhead : float
+        Lane time in steps, and in each part of them. [s]
+    kv_block_seconds : float
+        Integral of KV blocks in use. [s]
+    lane_seconds : float
+        Lane time of replicas able to serve. [s]
+    paid_seconds : float
+        Replica time paid for. [s]
+    steps : int
+        Steps ended.
+    """
+
+    time_s: float
+    busy: float
+    compute: float
+    storage: float
+    transfer: float
+    overhead: float
+    kv_block_seconds: float
+    lane_seconds: float
+    paid_seconds: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a control process may know of the fleet.
+
+    Parameters
+    ----------
+    time_s : float
+        Now. [s]
+    waiting, running : int
+        Requests queued, and in a batch.
+    up, starting, draining, failed : int
+        Replicas that take requests, are ordered but not up yet, finish what they have, are broken.
+    max_num_seqs : int
+        Sequences that one replica can run at once.
+    """
+
+    time_s: float
+    waiting: int
+    running: int
+    up: int
+    starting: int
+    draining: int
+    failed: int
+    max_num_seqs: int
+
+
+@dataclass
+class Fleet:
+    """Replicas, their router and their requests.
+
+    All methods act at ``now``, the time that the data plane was advanced to.
+
+    Parameters
+    ----------
+    plane : Plane
+        State of the data plane.
+    """
+
+    plane: Plane
+    now: float = 0.0
+    _paid_from: dict[int, float] = field(default_factory=dict)
+    _paid: float = 0.0
+    _up_since: dict[int, float] = field(default_factory=dict)
+    _up_time: float = 0.0
+    _failed: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for replica in self.up:
+            self._paid_from[replica] = self._up_since[replica] = self.now
+
+    @property
+    def up(self) -> list[int]:
+        """Replicas that take requests, in order."""
+        return [int(each) for each in self.plane.replicas["up"][: self.plane.fleet[0].up]]
+
+    @property
+    def ordered(self) -> int:
+        """Replicas that take requests or will: up, starting or failed."""
+        return sum(self.plane.replicas["state"][each] != DRAINING for each in self._paid_from)
+
+    @property
+    def done(self) -> bool:
+        """Whether every request has finished or was rejected."""
+        fleet = self.plane.fleet[0]
+        return bool(fleet.finished + fleet.rejected == len(self.plane.requests))
+
+    def advance(self, until: float) -> None:
+        """Let the data plane run to `until`; an earlier time does nothing."""
+        if until <= self.now and until != 0.0:
+            return
+        advance(self.plane, until)
+        self.now = until
+        self._settle()
+
+    def _settle(self) -> None:
+        """Stop paying for replicas that have drained."""
+        drained = self.plane.replicas["drained_at"]
+        for replica in np.flatnonzero(~np.isnan(drained)):
+            self._stop(int(replica), float(drained[replica]))
+            self.plane.replicas[replica].state = OFF
+            self.plane.replicas[replica].drained_at = math.nan
+
+    def _stop(self, replica: int, at: float) -> None:
+        self._paid += at - self._paid_from.pop(replica)
+        if replica in self._up_since:
+            self._up_time += at - self._up_since.pop(replica)
+
+    def _set_up(self, up: list[int]) -> None:
+        self.plane.replicas["up"][: len(up)] = up
+        self.plane.fleet[0].up = len(up)
+
+    def order(self) -> int | None:
+        """Reserve and start to pay for a replica; return it, or None if there are no more."""
+        for replica in range(len(self.plane.replicas)):
+            if replica not in self._paid_from and self.plane.replicas[replica].state == OFF:
+                self._paid_from[replica] = self.now
+                return replica
+        return None
+
+    def join(self, replica: int) -> None:
+        """Let `replica`, ordered or repaired, take requests; those held find it first."""
+        self._failed.discard(replica)
+        self.plane.replicas[replica].state = UP
+        self._up_since[replica] = self.now
+        self._set_up(sorted([*self.up, replica]))
+        release_held(self.plane, self.now)
+
+    def leave(self, replica: int) -> None:
+        """Give `replica` no more requests; it stops once it has finished those it has."""
+        self._set_up([each for each in self.up if each != replica])
+        state = self.plane.replicas[replica]
+        if state.outstanding == 0:
+            state.state = OFF
+            self._stop(replica, self.now)
+        else:
+            state.state = DRAINING
+
+    def fail(self, replica: int, *, retry_delay: float, paid: bool) -> None:
+        """Lose `replica` and all it has; its requests arrive again after `retry_delay` seconds.
+
+        A replica that will be repaired stays paid for.
+        """
+        self._set_up([each for each in self.up if each != replica])
+        lose(self.plane, replica, self.now + retry_delay)
+        self.plane.replicas[replica].state = OFF
+        self.plane.replicas[replica].drained_at = math.nan
+        self._up_time += self.now - self._up_since.pop(replica)
+        if paid:
+            self._failed.add(replica)
+        else:
+            self._paid += self.now - self._paid_from.pop(replica)
+
+    def snapshot(self) -> Snapshot:
+        """Return what can be known of the fleet now."""
+        lanes, states = self.plane.lanes, self.plane.replicas["state"]
+        up, draining = int((states == UP).sum()), int((states == DRAINING).sum())
+        config = self.plane.config[0]
+        return Snapshot(
+            time_s=self.now,
+            waiting=int(lanes["waiting"].sum() + self.plane.fleet[0].held),
+            running=int(lanes["running"].sum()),
+            up=up,
+            starting=len(self._paid_from) - up - draining - len(self._failed),
+            draining=draining,
+            failed=len(self._failed),
+            max_num_seqs=int(config.max_num_seqs * config.lanes_per_replica),
+        )
+
+    def totals(self) -> Totals:
+        """Return the totals up to now."""
+        lanes, width = self.plane.lanes, self.plane.config[0].lanes_per_replica
+        up = self._up_time + sum(self.now - since for since in self._up_since.values())
+        paid = self._paid + sum(self.now - since for since in self._paid_from.values())
+        return Totals(
+            self.now,
+            *(
+                float(lanes[name].sum())
+                for name in ("busy", "compute", "storage", "transfer", "overhead", "block_seconds")
+            ),
+            lane_seconds=float(up * width),
+            paid_seconds=float(paid),
+            steps=int(lanes["steps"].sum()),
+        )

@@ -1,0 +1,1 @@
+"""The compiled data plane: flat functions over :class:`planner.simulation.layout.Plane`."""

@@ -1,0 +1,68 @@
+"""The compiled data plane against the plain stepper, request by request."""
+
+import numpy as np
+import pytest
+from cases import SCHEDULERS, cases, gap_bins, gap_histogram, run_plane, run_stepper
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+STATES = ("waiting", "running", "finished", "rejected")
+
+
+def assert_same(case, stepper, fleet):
+    rows = fleet.plane.requests
+    for name, field in (
+        ("arrival", "arrival"), ("admitted", "admitted"), ("first", "first"),
+        ("finished", "finished"),
+    ):  # fmt: skip
+        expected = [getattr(seq, field) for seq in stepper.seqs]
+        np.testing.assert_allclose(rows[name], expected, atol=1e-9, rtol=1e-12, err_msg=name)
+    assert [STATES[s] for s in rows["status"]] == [seq.state for seq in stepper.seqs]
+    assert rows["preemptions"].tolist() == [seq.preemptions for seq in stepper.seqs]
+    assert rows["retries"].tolist() == [seq.retries for seq in stepper.seqs]
+    done = rows["status"] == 2
+    for k, part in enumerate(("compute", "storage", "transfer", "overhead")):
+        first = [seq.parts_first[k] for seq in stepper.seqs]
+        end = [seq.parts[k] for seq in stepper.seqs]
+        np.testing.assert_allclose(rows["first_" + part], first, atol=1e-9, err_msg=part)
+        np.testing.assert_allclose(rows[part][done], np.array(end)[done], atol=1e-9, err_msg=part)
+    itl = fleet.plane.itl
+    assert itl.sum(axis=2).tolist() == gap_histogram(stepper, itl.shape[1]).tolist()
+    bins = np.repeat(np.arange(itl.shape[2]), itl.sum(axis=(0, 1)))
+    assert np.all(np.abs(bins + 0.5 - gap_bins(stepper)) <= 0.5 + 1e-6)
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_open_loops_are_simulated_exactly(scheduler, data):
+    case = data.draw(cases(scheduler, closed=False))
+    assert_same(case, run_stepper(case), run_plane(case))
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_closed_loops_are_simulated_exactly(scheduler, data):
+    case = data.draw(cases(scheduler, closed=True))
+    assert_same(case, run_stepper(case), run_plane(case))
+
+
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_failures_and_repairs_are_simulated_exactly(scheduler, data):
+    case = data.draw(cases(scheduler, changes=True))
+    assert_same(case, run_stepper(case), run_plane(case))
+
+
+@given(case=cases(), stops=st.lists(st.floats(0, 40), max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_stopping_on_the_way_changes_nothing(case, stops):
+    straight, stopped = run_plane(case), run_plane(case, stops)
+    for name in straight.plane.requests.dtype.names:
+        if name not in {"slot", "after"}:
+            np.testing.assert_array_equal(
+                straight.plane.requests[name], stopped.plane.requests[name], err_msg=name
+            )
+    np.testing.assert_array_equal(straight.plane.itl, stopped.plane.itl)
