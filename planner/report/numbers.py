@@ -1,0 +1,66 @@
+"""Numbers as people read them: milliseconds with their digits, shares in per cent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from planner.results.intervals import Estimate
+
+#: Stands for an end of an interval that the sample cannot bound, or a value among the unfinished.
+UNBOUNDED = "*"
+#: Stands for a value that does not exist.
+NOTHING = "-"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Return seconds as milliseconds: two decimals below 10 ms, one below 100 ms.
+
+    From 100,000 ms on seconds are written, since nobody reads six digits.
+
+    Examples
+    --------
+    >>> [milliseconds(each) for each in (0.00314159, 0.0271828, 1.41421, 123.4, None)]
+    ['3.14', '27.2', '1,414', '123 s', '*']
+    """
+    if seconds is None:
+        return UNBOUNDED
+    value = 1000 * seconds
+    if value >= 99_999.5:
+        return f"{seconds:,.0f} s"
+    return f"{value:,.{_decimals(value)}f}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Return the ends of the interval in milliseconds, ``*`` for one that is not bounded.
+
+    Examples
+    --------
+    >>> from planner.results.intervals import Estimate
+    >>> interval(Estimate(0.5, 0.4, None)).replace("\N{EN DASH}", " to ")
+    '400 to *'
+    """
+    if estimate.value is None or (estimate.low is None and estimate.high is None):
+        return UNBOUNDED
+    return f"{milliseconds(estimate.low)}–{milliseconds(estimate.high)}"  # noqa: RUF001 - a range
+
+
+def percent(share: float | None, decimals: int = 0) -> str:
+    """Return a share as ``42 %``, or ``-`` where there is none."""
+    return NOTHING if share is None else f"{100 * share:.{decimals}f} %"
+
+
+def count(number: float, noun: str) -> str:
+    """Return ``1 request`` or ``1,234 requests``."""
+    return f"{number:,.0f} {noun}" + ("" if number == 1 else "s")
+
+
+def rate(value: float | None) -> str:
+    """Return a rate with three significant digits or none behind the point, ``-`` for None."""
+    if value is None:
+        return NOTHING
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _decimals(value: float) -> int:
+    return 2 if value < 9.995 else 1 if value < 99.95 else 0
