@@ -180,8 +180,9 @@ class Clock:
         """Return a notice where seconds look like milliseconds."""
         first, last = float(times.min()), float(times.max())
         span = last - first
+        gap = span / max(len(times) - 1, 1)
         notices = []
-        if first > 0.1 * span and first < EPOCH_S and len(times) > 1:
+        if len(times) > 1 and max(0.1 * span, 10 * gap) < first < EPOCH_S:
             notices.append(
                 Notice(
                     f"the first request of {self._file} comes after {first:g} s; the time before "
@@ -189,13 +190,12 @@ class Clock:
                 )
             )
         whole = bool((times == np.floor(times)).all())
-        slow = len(times) >= 20 and whole and span / (len(times) - 1) > _LONG_GAP_S
+        slow = len(times) >= 20 and whole and gap > _LONG_GAP_S
         if not self._layout.said and (span > _LONG_SPAN_S or slow):
-            rate = (len(times) - 1) / span
             notices.append(
                 Notice(
                     f"times of {self._file} are taken as seconds: {span / 86400:,.1f} days at "
-                    f"{rate:.3g} requests/s; if they are milliseconds, write columns: {{unit: ms}}"
+                    f"{1 / gap:.3g} requests/s; if they are milliseconds, write columns: {{unit: ms}}"
                 )
             )
         return notices

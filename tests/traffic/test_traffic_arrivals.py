@@ -213,7 +213,7 @@ def test_ten_million_arrivals_are_one_vectorised_draw():
         (lambda: profile((0, 0.0), (1, 0.0)), "a rate > 0 somewhere"),
         (lambda: profile((0, 1.0), (9, 1.0), period=5.0), "period beyond its last point at 9 s"),
         (lambda: profile((0, 1.0), (9, 1.0), period=9.0, shape="step"), "period beyond"),
-        (lambda: ProfileArrivals(), "either 'points' or 'path'"),
+        (ProfileArrivals, "either 'points' or 'path'"),
         (lambda: profile((0, 1.0), series="x"), "a 'path' where it has a 'series'"),
         (lambda: profile((0, 1.0), path="x.csv"), "either 'points' or 'path'"),
     ],
