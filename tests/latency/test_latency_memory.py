@@ -1,0 +1,214 @@
+"""KV pool: vLLM's arithmetic, and published logs."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from planner.catalog.catalogue import find_device, find_model
+from planner.catalog.devices import Device
+from planner.errors import InputError
+from planner.latency.memory import (
+    GIB,
+    device_kv_bytes_per_token,
+    device_weight_bytes,
+    kv_pool,
+    peak_activation,
+    weight_bytes,
+)
+from planner.latency.settings import Settings
+
+LLAMA8, LLAMA70 = find_model("llama-3.1-8b"), find_model("llama-3.1-70b")
+H100 = find_device("H100-SXM-80GB")
+RTX_3090 = Device(name="RTX-3090", memory=23.58 * GIB, bandwidth=936e9, peaks={"bf16": 71e12})
+BF16 = Settings()
+
+
+@dataclass(frozen=True)
+class Limits:
+    gpu_memory_utilization: float = 0.9
+    max_num_seqs: int = 256
+    max_num_batched_tokens: int = 2048
+    block_size: int = 16
+    max_model_len: int | None = None
+    kv_tokens: int | None = None
+
+
+def test_the_pool_is_what_utilisation_leaves_of_physical_memory():
+    pool = kv_pool(LLAMA8, H100, BF16, Limits())
+    parts = pool.breakdown
+    assert parts["physical"] == 79.18 * GIB
+    assert parts["usable"] == 0.9 * 79.18 * GIB
+    assert parts["weights"] == 2 * LLAMA8.parameters
+    assert parts["kv_cache"] == pytest.approx(
+        parts["usable"]
+        - sum(parts[key] for key in ("weights", "activation", "non_torch", "cuda_graphs"))
+    )
+    assert pool.blocks == int(parts["kv_cache"] // (16 * 131072))
+    assert pool.tokens == 16 * pool.blocks
+    assert pool.max_model_len == 131072
+    assert {number.name for number in pool.provenance} >= {"memory", "sampler_bytes_per_logit"}
+
+
+def test_measured_parts_replace_the_estimates():
+    log = {"weights": 14.99, "activation": 4.76, "non_torch": 0.13, "cuda_graphs": 0.0}
+    measured = {key: value * GIB for key, value in log.items()}
+    pool = kv_pool(LLAMA8, H100, BF16, Limits(), measured=measured)
+    assert pool.breakdown["kv_cache"] / GIB == pytest.approx(51.38, abs=0.01)  # llm-d's log
+    assert [n.provenance for n in pool.provenance if n.source == "log"] == ["given"] * 4
+
+
+@pytest.mark.parametrize(
+    ("pool_gib", "model", "kv_cache", "tokens"),
+    [
+        (69.66, "qwen3-0.6b", "bf16", 652144),  # vllm-project/vllm#24577
+        (3.81, "llama-3.1-8b", "bf16", 31232),  # vllm-project/vllm#10517
+        (52.51, "llama-3.1-8b", "fp8", 860320),  # NVIDIA/TensorRT-LLM#6294
+    ],
+)
+def test_a_logged_pool_gives_the_logged_tokens(pool_gib, model, kv_cache, tokens):
+    per_token = device_kv_bytes_per_token(find_model(model), Settings(kv_cache=kv_cache))
+    assert pool_gib * GIB / per_token == pytest.approx(tokens, rel=1e-3)
+
+
+def field_errors(quantities):
+    """Return the relative error of each published case with its row."""
+    path = Path(__file__).with_name("field_cases.csv")
+    errors = {}
+    for row in csv.DictReader(path.read_text().splitlines()):
+        if row["quantity"] not in quantities:
+            continue
+        device = RTX_3090 if row["device"] == RTX_3090.name else find_device(row["device"])
+        settings = Settings(weights=row["weights"], kv_cache=row["kv_cache"])
+        shape, degree = find_model(row["model"]), int(row["tensor_parallel"])
+        limits = Limits(
+            float(row["gpu_memory_utilization"]),
+            int(row["max_num_seqs"]),
+            int(row["max_num_batched_tokens"]),
+        )
+        if row["quantity"] == "weights_gib":
+            predicted = device_weight_bytes(shape, settings, degree) / GIB
+        else:  # these versions sized the pool before they captured CUDA graphs, or had none
+            pool = kv_pool(
+                shape, device, settings, limits, tensor_parallel=degree, measured={"cuda_graphs": 0}
+            )
+            tokens = row["quantity"] == "kv_tokens"
+            predicted = pool.tokens if tokens else pool.breakdown["kv_cache"] / GIB
+        errors[row["case"]] = predicted / float(row["value"]) - 1
+    return errors
+
+
+def test_published_pools_are_met_within_five_per_cent_but_for_four():
+    errors = field_errors({"kv_tokens", "kv_pool_gib"})
+    off = {case for case, error in errors.items() if abs(error) > 0.05}
+    near = {case for case, error in errors.items() if abs(error) < 0.02}
+    assert len(errors) == 14
+    # C03 needed less non-torch memory than we assume, C43 does not say its utilisation, and in C04
+    # and C10.8 weights take nearly all, so that 0.2 to 0.4 GiB are more than 5 % of the pool
+    assert off == {"C03.5", "C04.2", "C10.8", "C43.8"}
+    assert near == {"C05.3", "C10.11", "C10.14", "C10.16", "C46.17", "C46.18"}
+
+
+def test_published_weights_are_met_within_two_per_cent_but_for_a_mixed_checkpoint():
+    errors = field_errors({"weights_gib"})
+    assert len(errors) == 9
+    assert {case for case, error in errors.items() if abs(error) > 0.02} == {"C06.1"}
+
+
+@given(
+    model=st.sampled_from(["llama-3.1-8b", "qwen3-0.6b", "gemma-2-9b", "gpt-oss-20b"]),
+    utilisation=st.floats(0.6, 1.0),
+    block_size=st.sampled_from([1, 8, 16, 32, 256]),
+)
+def test_fp8_kv_gives_exactly_twice_the_bytes_worth_of_blocks(model, utilisation, block_size):
+    limits = Limits(gpu_memory_utilization=utilisation, block_size=block_size)
+    wide = kv_pool(find_model(model), H100, Settings(), limits)
+    narrow = kv_pool(find_model(model), H100, Settings(kv_cache="fp8"), limits)
+    assert narrow.breakdown == wide.breakdown
+    assert narrow.blocks in {2 * wide.blocks, 2 * wide.blocks + 1}
+
+
+def test_weights_that_are_loaded_are_all_of_them():
+    assert weight_bytes(LLAMA8, BF16) == 2 * LLAMA8.parameters
+    layers, tables = LLAMA8.linear_parameters, LLAMA8.table_parameters
+    assert weight_bytes(LLAMA8, Settings(weights="fp8")) == layers + 2 * tables
+    oss = find_model("gpt-oss-20b")
+    assert weight_bytes(oss, Settings(weights="mxfp4")) == pytest.approx(
+        2 * (oss.parameters - oss.routed_parameters)
+        + oss.routed_parameters * 4.25 / 8 * 3072 / 2880
+    )
+
+
+def test_the_fullest_pipeline_stage_has_the_most_layers_and_one_table():
+    layer, table = 2 * LLAMA8.linear_parameters / 32, 2 * LLAMA8.embedding_parameters
+    assert device_weight_bytes(LLAMA8, BF16, 2) == LLAMA8.parameters
+    assert device_weight_bytes(LLAMA8, BF16, 1, 3) == pytest.approx(11 * layer + table)
+    assert device_weight_bytes(LLAMA8, BF16, 2, 4) == pytest.approx((8 * layer + table) / 2)
+
+
+def test_kv_heads_are_divided_until_there_is_one_and_then_replicated():
+    whole = LLAMA8.kv_bytes_per_token()
+    shares = [device_kv_bytes_per_token(LLAMA8, BF16, tp) / whole for tp in (1, 2, 8, 16, 32)]
+    assert shares == [1, 1 / 2, 1 / 8, 1 / 8, 1 / 8]
+    deepseek = find_model("deepseek-v3")
+    assert device_kv_bytes_per_token(deepseek, BF16, 8) == 70272
+    assert device_kv_bytes_per_token(LLAMA8, BF16, 1, 4) == whole / 4
+
+
+def test_activations_are_the_larger_of_forward_pass_and_sampler():
+    sampler = Limits(max_num_seqs=1024, max_num_batched_tokens=8192)
+    expected = 38.2 * 1024 * 128256 + 1.25 * 8192 * 4096 * 2
+    assert peak_activation(LLAMA8, BF16, sampler) == pytest.approx(expected)
+    assert peak_activation(LLAMA8, BF16, sampler) / GIB == pytest.approx(4.76, rel=0.01)
+    forward = Limits(max_num_batched_tokens=29000)
+    assert peak_activation(LLAMA8, BF16, forward) == 29000 * (3 * 4096 + 3 * 14336) * 2
+    assert peak_activation(LLAMA8, BF16, forward, 2) == 29000 * (3 * 4096 + 3 * 7168) * 2
+
+
+def test_the_engines_own_log_line_overrides_the_arithmetic():
+    pool = kv_pool(LLAMA8, find_device("EPYC-9654"), BF16, Limits(kv_tokens=40_009))
+    assert (pool.tokens, pool.blocks, pool.max_model_len) == (40_000, 2500, 40_000)
+    assert pool.breakdown == {"kv_cache": 40_000 * 131072}
+    assert [number.provenance for number in pool.provenance] == ["given"]
+
+
+def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic_and_a_degree_that_would_do():
+    fp8 = Settings(weights="fp8")
+    limits = Limits(max_num_seqs=1024, max_num_batched_tokens=8192)
+    with pytest.raises(InputError) as error:
+        kv_pool(LLAMA70, H100, fp8, limits)
+    message = str(error.value)
+    assert "0.9 x 79.18 GiB = 71.26 GiB, less weights 67.66, activation 4.83" in message
+    assert "leaves -1.98 GiB for the KV cache; try tensor_parallel: 2 (leaves 30.00 GiB)" in message
+    with pytest.raises(InputError, match="try weights of fewer bytes"):
+        kv_pool(LLAMA70, RTX_3090, BF16, limits)
+
+
+def test_a_context_longer_than_model_or_pool_is_refused():
+    with pytest.raises(InputError, match=r"at most the 131072 positions .*, got 131073"):
+        kv_pool(LLAMA8, H100, BF16, Limits(max_model_len=131_073))
+    with pytest.raises(InputError, match=r"the \d+ tokens of KV cache .*leaves 4.33 GiB.*raise"):
+        kv_pool(LLAMA8, RTX_3090, BF16, Limits(max_model_len=100_000))
+    with pytest.raises(InputError, match=r"at most the 1600 tokens .* may hold, got 2000"):
+        kv_pool(LLAMA8, H100, BF16, Limits(kv_tokens=1600, max_model_len=2000))
+
+
+def test_one_micro_batch_holds_its_share_of_the_pool():
+    limits = Limits(kv_tokens=16 * 101)
+    pool = kv_pool(LLAMA8, H100, BF16, limits, pipeline_parallel=4)
+    assert (pool.blocks, pool.max_model_len) == (101, 25 * 16)
+
+
+def test_memory_that_is_not_known_is_not_invented():
+    with pytest.raises(InputError, match="must be a device whose memory is known, got 'EPYC-9654'"):
+        kv_pool(LLAMA8, find_device("EPYC-9654"), BF16, Limits())
+
+
+def test_an_encoder_has_no_pool():
+    with pytest.raises(InputError, match="must be a decoder, got 'bert-base', an 'encoder' model"):
+        kv_pool(find_model("bert-base"), H100, BF16, Limits())
