@@ -122,7 +122,7 @@ def test_two_devices_halve_compute_and_storage_and_add_transfer():
     for name in STEP_FIELDS:
         if name.startswith(("compute", "storage")):
             assert two[name] == pytest.approx(one[name] / 2)
-    assert two["transfer_fixed"] == pytest.approx(65 * 2 * 3e-6)
+    assert two["transfer_fixed"] == pytest.approx(65 * 2 * 5e-6)
     assert two["transfer_per_token"] == pytest.approx(65 * 2 / 2 * 4096 * 2 / (0.8 * 450e9))
     assert two["overhead_fixed"] == one["overhead_fixed"]
 
@@ -140,7 +140,7 @@ def test_replicated_kv_heads_and_the_latent_of_mla_are_read_by_every_device():
 
 def test_a_micro_batch_passes_all_stages_of_a_pipeline_and_pays_the_hand_overs():
     one, four = coefficients(prof=ASSUMED), coefficients(prof=ASSUMED, pipeline_parallel=4)
-    assert four.pop("transfer_fixed") == pytest.approx(3 * 3e-6)
+    assert four.pop("transfer_fixed") == pytest.approx(3 * 5e-6)
     assert four.pop("transfer_per_token") == pytest.approx(3 * 4096 * 2 / (0.8 * 450e9))
     assert four == {name: value for name, value in one.items() if name in four}
 
