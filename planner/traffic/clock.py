@@ -195,7 +195,8 @@ class Clock:
             notices.append(
                 Notice(
                     f"times of {self._file} are taken as seconds: {span / 86400:,.1f} days at "
-                    f"{1 / gap:.3g} requests/s; if they are milliseconds, write columns: {{unit: ms}}"
+                    f"{1 / gap:.3g} requests/s; if they are milliseconds, "
+                    "write columns: {unit: ms}"
                 )
             )
         return notices
