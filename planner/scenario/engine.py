@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 class Chunked(Spec):
     """Chunked prefill: running requests first, then prompts cut to the token budget [1]_.
 
-    Parameters
-    ----------
-    long_prefill_token_threshold : int, optional
-        At most this many tokens of one prompt in a step; no limit but the budget if left out.
-        [tokens]
-
     References
     ----------
     .. [1] A. Agrawal et al., "Taming throughput-latency tradeoff in LLM inference with
@@ -30,7 +24,6 @@ class Chunked(Spec):
     """
 
     kind: Literal["chunked"] = "chunked"
-    long_prefill_token_threshold: Count | None = None
 
 
 class PrefillFirst(Spec):

@@ -67,7 +67,7 @@ class LeastOutstanding(Spec):
 
 
 class LeastKv(Spec):
-    """The replica with the fewest KV blocks in use or needed by the prompts that wait."""
+    """The replica with the fewest KV blocks in use; ties go to fewer outstanding requests."""
 
     kind: Literal["least_kv"] = "least_kv"
 
@@ -138,8 +138,12 @@ class TargetUtilisation(Spec):
 
     Parameters
     ----------
+    measure : {"sequences", "kv_cache", "busy"}
+        What utilisation is: requests waiting and running over ``max_num_seqs`` of all replicas
+        ordered; KV blocks in use; or time spent in steps, which continuous batching keeps near 1
+        at any load. The last two are averages since the last decision.
     target : float
-        Share of time that replicas should be busy, in (0, 1].
+        Utilisation to aim at, in (0, 1].
     interval : float
         Time between decisions, > 0. [s]
     min_replicas, max_replicas : int
@@ -157,6 +161,7 @@ class TargetUtilisation(Spec):
     """
 
     kind: Literal["target_utilisation"] = "target_utilisation"
+    measure: Literal["sequences", "kv_cache", "busy"] = "sequences"
     target: PositiveFraction = 0.7
     interval: PositiveDuration = 30.0
     min_replicas: Count = 1
@@ -178,7 +183,7 @@ class TargetUtilisation(Spec):
         Parameters
         ----------
         utilisation : float
-            Mean busy share since the last decision, >= 0. [-]
+            Of all replicas ordered, >= 0. [-]
         ordered : int
             Replicas up or starting.
         """

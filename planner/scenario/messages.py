@@ -54,8 +54,8 @@ RULES: Mapping[str, str] = {
     "string_too_long": "text of at most {max_length} characters",
     "string_too_short": "text of at least {min_length} characters",
     "string_type": "text",
-    "too_long": "a list of at most {max_length} items",
-    "too_short": "a list of at least {min_length} items",
+    "too_long": "a list with at most {max_length} in it",
+    "too_short": "a list with at least {min_length} in it",
     "tuple_type": "a list",
 }
 
@@ -107,7 +107,8 @@ def _problems(
             yield document.problem((*path, *_steps(each.key)), each.message)
     elif kind in RULES:
         rule = RULES[kind].format_map({key: _plain(each) for key, each in context.items()})
-        yield document.problem(path, f"must be {rule}, got {text_of(value)}{_hint(kind, value)}")
+        got = context["actual_length"] if kind.startswith("too_") else text_of(value)
+        yield document.problem(path, f"must be {rule}, got {got}{_hint(kind, value)}")
     else:
         below = _steps(context["key"]) if "key" in context else ()
         for message in context.get("messages", [_message(details)]):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
-from planner.scenario.fleet import Fleet
-from planner.scenario.objectives import Objectives
-from planner.scenario.service import Service
+from planner.errors import InputError
+from planner.scenario.fleet import Fleet, LeastOutstanding
+from planner.scenario.objectives import LatencyObjective, Objective, Objectives, parse_objectives
+from planner.scenario.rules import Broken, refuse
+from planner.scenario.service import LlmService, Service
 from planner.spec import Spec
 from planner.traffic.spec import Traffic
-from planner.units import Count, CountOrZero, Duration, OpenFraction
+from planner.units import DURATION, Count, CountOrZero, Duration, OpenFraction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class SimulationSpec(Spec):
@@ -67,6 +72,11 @@ class Scenario(Spec):
     simulation: SimulationSpec = SimulationSpec()
     _base_dir: Path = PrivateAttr(default_factory=Path)
 
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> Self:
+        refuse(scenario_problems(self))
+        return self
+
     @property
     def base_dir(self) -> Path:
         """Folder that relative paths in the scenario start from."""
@@ -77,3 +87,86 @@ class Scenario(Spec):
         copy = self.model_copy()
         copy._base_dir = folder  # noqa: SLF001 - a copy of our own
         return copy
+
+    def class_objectives(self) -> dict[str, tuple[Objective, ...]]:
+        """Return the objectives of each class that has some, by its name."""
+        return {
+            each.name: parse_objectives(each.objectives)
+            for each in self.traffic.request_classes
+            if each.objectives
+        }
+
+
+def scenario_problems(scenario: Scenario) -> Iterator[Broken]:
+    """Yield the rules between the sections of a scenario that it breaks."""
+    service, fleet = scenario.service, scenario.fleet
+    if isinstance(service, LlmService):
+        if fleet is None:
+            yield Broken("fleet", "must be given, since an LLM runs on devices")
+        yield from _closed_loop_problems(scenario.traffic, service)
+    elif fleet is not None:
+        yield from _price_tag_problems(fleet)
+    yield from _objectives_problems(scenario)
+    duration = scenario.traffic.duration
+    if duration is None:
+        return
+    rule = f"< traffic.duration ({DURATION.text(duration)})"
+    if scenario.simulation.warmup >= duration:
+        message = f"must be {rule}, got {DURATION.text(scenario.simulation.warmup)}"
+        yield Broken("simulation.warmup", f"{message}; nothing would be left to measure")
+    for index, event in enumerate(fleet.events if fleet else ()):
+        if event.at >= duration:
+            yield Broken(
+                f"fleet.events.{index}.at", f"must be {rule}, got {DURATION.text(event.at)}"
+            )
+
+
+def _closed_loop_problems(traffic: Traffic, service: LlmService) -> Iterator[Broken]:
+    loops = [each for each in traffic.request_classes if each.arrivals.kind == "closed_loop"]
+    for key in ("before", "after"):
+        if loops and getattr(service, key):
+            yield Broken(
+                f"service.{key}",
+                f"must be left out where clients wait for their answers, as {loops[0].name!r} do; "
+                "write a traffic with a rate",
+            )
+
+
+def _price_tag_problems(fleet: Fleet) -> Iterator[Broken]:
+    """Yield what a service of stages cannot use: its fleet only says what it costs."""
+    for key, default in (
+        ("router", LeastOutstanding()),
+        ("events", ()),
+        ("failures", None),
+        ("autoscaler", None),
+    ):
+        if getattr(fleet, key) != default:
+            yield Broken(
+                f"fleet.{key}",
+                "must be left out for a service of stages, whose fleet only says what it costs",
+            )
+
+
+def _objectives_problems(scenario: Scenario) -> Iterator[Broken]:
+    found = [("objectives", scenario.objectives)]
+    for index, each in enumerate(scenario.traffic.classes or ()):
+        key = f"traffic.classes.{index}.objectives"
+        try:
+            found.append((key, parse_objectives(each.objectives or "")))
+        except InputError as error:
+            yield from (Broken(key, problem.message) for problem in error.problems)
+    if isinstance(scenario.service, LlmService):
+        return
+    for key, objectives in found:
+        for objective in objectives:
+            metrics = (
+                {objective.metric}
+                if isinstance(objective, LatencyObjective)
+                else {bound.metric for bound in objective.bounds}
+            )
+            if metrics & {"tpot", "itl"}:
+                yield Broken(
+                    key,
+                    f"must bound ttft, e2e or wait, got {objective.text!r}; stages answer all at "
+                    "once, so that there is no time between tokens",
+                )

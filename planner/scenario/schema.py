@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: A parameter in a NumPy docstring: names, type, and the indented lines below.
-_PARAMETER = re.compile(r"^(\S[^\n]*?) : [^\n]*\n((?:[ ]+[^\n]*\n?)+)", re.MULTILINE)
+_PARAMETER = re.compile(r"^(\S[^\n:]*?)(?: : [^\n]*)?\n((?:[ ]+[^\n]*\n?)+)", re.MULTILINE)
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -43,9 +43,7 @@ def _describe(node: dict[str, Any]) -> None:
     if text:
         node["description"] = " ".join(summary.partition("\nReferences\n")[0].split())
     parameters = rest.partition("\n")[2].split("\n\n")[0]
-    for match in re.finditer(
-        r"^(\S[^\n]*?) : [^\n]*\n((?:[ ]+[^\n]*\n?)+)", parameters, re.MULTILINE
-    ):
+    for match in _PARAMETER.finditer(parameters):
         for name in match[1].split(", "):
             if name in node.get("properties", {}):
                 node["properties"][name]["description"] = " ".join(match[2].split())

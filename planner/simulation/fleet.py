@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -80,6 +81,10 @@ class Fleet:
     ----------
     plane : Plane
         State of the data plane.
+    now : float
+        Time that it was advanced to. [s]
+    on_join : list of callable
+        Called with the number of a replica that has joined.
     """
 
     plane: Plane
@@ -89,6 +94,7 @@ class Fleet:
     _up_since: dict[int, float] = field(default_factory=dict)
     _up_time: float = 0.0
     _failed: set[int] = field(default_factory=set)
+    on_join: list[Callable[[int], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for replica in self.up:
@@ -106,9 +112,11 @@ class Fleet:
 
     @property
     def done(self) -> bool:
-        """Whether every request has finished or was rejected."""
+        """Whether all that will ever arrive has arrived, and has finished or was rejected."""
         fleet = self.plane.fleet[0]
-        return bool(fleet.finished + fleet.rejected == len(self.plane.requests))
+        open_left = fleet.open_stop - fleet.next_open
+        unfinished = fleet.arrived - fleet.finished - fleet.rejected
+        return bool(open_left + fleet.late + unfinished == 0)
 
     def advance(self, until: float) -> None:
         """Let the data plane run to `until`; an earlier time does nothing."""
@@ -150,6 +158,12 @@ class Fleet:
         self._up_since[replica] = self.now
         self._set_up(sorted([*self.up, replica]))
         release_held(self.plane, self.now)
+        for call in self.on_join:
+            call(replica)
+
+    def up_since(self, replica: int) -> float | None:
+        """Return since when `replica` takes requests; None if it does not. [s]"""
+        return self._up_since.get(replica) if replica in self.up else None
 
     def leave(self, replica: int) -> None:
         """Give `replica` no more requests; it stops once it has finished those it has."""

@@ -38,7 +38,10 @@ CONFIG_DTYPE = np.dtype(
             "closed_loops",
         )
     ]
-    + [("timeout", np.float64)]
+    + [
+        ("timeout", np.float64),
+        ("issue_before", np.float64),  # clients send no request from then on
+    ]
 )  # fmt: skip
 
 LANE_DTYPE = np.dtype(
@@ -194,7 +197,8 @@ def build_plane(
     requests : Requests
         n rows.
     config : record array of CONFIG_DTYPE, shape (1,)
-        Limits of every lane; ``classes`` and ``closed_loops`` are set here.
+        Limits of every lane; ``classes``, ``closed_loops``, ``issue_before`` are set
+        here.
     coefficients : record array of STEP_DTYPE, shape (1,)
         Of the step model.
     replicas, replicas_up : int
@@ -208,6 +212,7 @@ def build_plane(
     """
     settings = config[0]
     settings.classes, settings.closed_loops = len(requests.class_names), len(requests.closed)
+    settings.issue_before = requests.end_s
     lanes = replicas * settings.lanes_per_replica
     slots = settings.max_num_seqs
     plane = Plane(

@@ -78,6 +78,7 @@ def cases(draw, scheduler=None, closed=None, changes=False):
         think_s=think,
         class_names=tuple(map(str, range(classes))),
         closed=loops,
+        end_s=draw(st.sampled_from([np.inf, 6.0])) if loops else np.inf,
     )
     window = draw(st.sampled_from([0, 0, 1, 5, 12]))
     coefficients = {
@@ -136,7 +137,8 @@ def run_stepper(case):
     loops = [range(min(each.start + each.clients, each.stop), each.stop) for each in r.closed]
     coefficients = step_coefficients(**case.coefficients)[0]
     stepper = Stepper(
-        seqs, case.limits, coefficients, case.replicas, case.up, loops, case.changes
+        seqs, case.limits, coefficients, case.replicas, case.up, loops, case.changes,
+        issue_before=r.end_s,
     )
     stepper.run()
     return stepper

@@ -38,6 +38,7 @@ class Seq:
     state: str = "waiting"
     cached: int = 0
     tokens: int = 0
+    decodes: bool = False
     retries: int = 0
     preemptions: int = 0
     queued: float = math.nan
@@ -52,9 +53,6 @@ class Seq:
     def prefill_left(self):
         return self.prompt + self.tokens - self.cached
 
-    @property
-    def decoding(self):
-        return self.tokens > 0 and self.cached == self.prompt + self.tokens - 1
 
 
 @dataclass
@@ -117,7 +115,7 @@ class Lane:
         """Blocks for `chunk` more tokens of a running sequence, preempting the youngest."""
         while self.blocks(seq.cached + chunk) - self.blocks(seq.cached) > self.free:
             victim = self.running.pop()
-            victim.cached, victim.state = 0, "waiting"
+            victim.cached, victim.state, victim.decodes = 0, "waiting", False
             victim.preemptions += 1
             self.waiting.insert(0, victim)
             if victim is seq:
@@ -129,7 +127,7 @@ class Lane:
         budget, before = self.l.max_num_batched_tokens, len(self.running)
         for seq in list(self.running):
             if seq in self.running and not self.allocate(
-                seq, chunk := 1 if seq.decoding else min(seq.prefill_left, budget)
+                seq, chunk := min(seq.prefill_left, budget)
             ):
                 break
             if seq in self.running:
@@ -202,8 +200,8 @@ class Lane:
             samples = sequences
         else:
             for s in self.running:
-                chunk = self.chunks.get(s.row, 0)
-                samples += bool(chunk) and (s.decoding or chunk == s.prefill_left)
+                chunk = self.chunks.get(s.row)
+                samples += chunk == s.prefill_left
         return tokens, sequences, samples, attended, in_window, context, context_window
 
     def finish_step(self, gaps):
@@ -215,11 +213,12 @@ class Lane:
             chunk = self.chunks.get(seq.row, 0)
             if not chunk:
                 continue
-            ready = seq.decoding or chunk == seq.prefill_left
+            ready, was_decoding = chunk == seq.prefill_left, seq.decodes
             seq.cached += chunk
             if not ready:
                 continue
             seq.tokens += 1
+            seq.decodes = True
             if seq.tokens == 1:
                 seq.first, seq.parts_first = now, list(seq.parts)
             else:
@@ -228,7 +227,8 @@ class Lane:
             if seq.tokens == seq.output:
                 seq.finished, seq.state = now, "finished"
                 self.running.remove(seq)
-                done.append(seq)
+                # decoding sequences finish before those that just ended their prefill
+                done.append((not was_decoding, seq.row if was_decoding else len(done), seq))
         self.chunks = {}
         if not self.running:
             self.batch = []
@@ -236,12 +236,14 @@ class Lane:
 
 
 class Stepper:
-    def __init__(self, seqs, limits, coefficients, replicas, up, loops=(), changes=()):
+    def __init__(self, seqs, limits, coefficients, replicas, up, loops=(), changes=(),
+                 issue_before=math.inf):
         self.lanes = [
             Lane(limits, coefficients, n // limits.lanes_per_replica)
             for n in range(replicas * limits.lanes_per_replica)
         ]
         self.limits, self.seqs, self.up = limits, seqs, list(range(up))
+        self.issue_before = issue_before
         self.turn, self.held, self.gaps, self.draining = 0, [], [], set()
         self.loops = {n: list(rest) for n, rest in enumerate(loops)}
         self.events = [(s.arrival, s.loop >= 0, s.row) for s in seqs if math.isfinite(s.arrival)]
@@ -290,7 +292,10 @@ class Stepper:
 
     def follow(self, seq, now):
         if seq.loop >= 0 and self.loops[seq.loop]:
-            new = self.seqs[self.loops[seq.loop].pop(0)]
+            new = self.seqs[self.loops[seq.loop][0]]
+            if now + new.think >= self.issue_before:
+                return
+            self.loops[seq.loop].pop(0)
             new.arrival, new.session = now + new.think, seq.session
             heapq.heappush(self.events, (new.arrival, True, new.row))
 
@@ -325,7 +330,7 @@ class Stepper:
             for lane in self.lanes:
                 if lane.end == now:
                     done = lane.finish_step(self.gaps)
-                    for seq in sorted(done, key=lambda s: s.row):
+                    for *_, seq in sorted(done, key=lambda each: each[:2]):
                         self.follow(seq, now)
             while self.events and self.events[0][0] <= now:
                 self.arrive(self.seqs[heapq.heappop(self.events)[2]], now)

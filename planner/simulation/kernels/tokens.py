@@ -87,10 +87,13 @@ def finish_request(p: Plane, i: int, now: float) -> None:
         p.requests[i].finished = now
         fleet.finished += 1
     loop = p.requests[i].loop
-    if loop != NONE and p.loops[loop].next < p.loops[loop].stop:
-        j = p.loops[loop].next
+    if loop == NONE or p.loops[loop].next == p.loops[loop].stop:
+        return
+    j = p.loops[loop].next
+    arrival = now + p.requests[j].think
+    if arrival < p.config[0].issue_before:
         p.loops[loop].next += 1
-        p.requests[j].arrival = now + p.requests[j].think
+        p.requests[j].arrival = arrival
         p.requests[j].session = p.requests[i].session
         fleet.late = push(p.late, 0, fleet.late, p.requests[j].arrival, j)
 

@@ -1,0 +1,201 @@
+"""Evaluate a scenario: draw its traffic, simulate the replications, reduce them to a result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from planner import __version__
+from planner.errors import Notice
+from planner.results.context import RunContext
+from planner.results.summary import Result, summarise
+from planner.scenario.dump import scenario_json
+from planner.scenario.service import StagesService
+from planner.simulation.provenance import model_provenance, profile_line, served_by
+from planner.simulation.kernels.compiled import is_compiled
+from planner.simulation.run import admissible, run_llm
+from planner.simulation.saturation import saturation_per_replica, serving_replicas
+from planner.simulation.stage_service import run_stage_service
+from planner.simulation.system import System, build_system
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from planner.results.records import Records
+    from planner.scenario.model import Scenario
+    from planner.simulation.control import Control
+    from planner.traffic.requests import Requests
+
+
+__all__ = ["Run", "check", "is_compiled", "replications", "simulate"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A result and the records that it was made from.
+
+    Parameters
+    ----------
+    result : Result
+        Metrics, intervals, objectives.
+    records : tuple of Records
+        One per replication.
+    """
+
+    result: Result
+    records: tuple[Records, ...]
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    command: str = "",
+    control: Sequence[Control] = (),
+    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - does nothing
+) -> Run:
+    """Simulate a scenario.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    command : str
+        Command line, for the result.
+    control : sequence of callable
+        Control processes of your own, each called with the clock and the fleet; see
+        ``docs/extending.md``.
+    progress : callable
+        Called with the replications done and their number.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be simulated; the message says what to do.
+    """
+    service = scenario.service
+    system = None if isinstance(service, StagesService) else build_system(scenario)
+    total = replications(scenario)
+    records: list[Records] = []
+    saturation, offered = math.nan, []
+    for k in range(total):
+        progress(k, total)
+        requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
+        if isinstance(service, StagesService):
+            records.append(run_stage_service(scenario, service, requests, replication=k))
+            saturation = min(stage.saturation_rate() for stage in service.stages)
+        else:
+            assert system is not None  # noqa: S101 - one of the two kinds
+            records.append(run_llm(scenario, system, requests, replication=k, control=control))
+            if k == 0:
+                saturation = _saturation(scenario, system, requests, records[0])
+        offered.append(_offered(requests, records[-1]))
+    progress(total, total)
+    context = RunContext(
+        command=command,
+        tool_version=__version__,
+        scenario=scenario_json(scenario),
+        seed=scenario.simulation.seed,
+        title=scenario.name,
+        served_by=served_by(scenario, system),
+        profile=profile_line(system),
+        provenance=model_provenance(system),
+        offered_per_s=None if None in offered else float(np.mean(offered)),
+        saturation_per_s=saturation,
+        traffic_random=scenario.traffic.random,
+        price_per_replica_hour=_price(scenario, system),
+        confidence=scenario.simulation.confidence,
+        objectives=scenario.objectives,
+        class_objectives=scenario.class_objectives(),
+        notices=_notices(scenario, system),
+    )
+    return Run(summarise(records, context), tuple(records))
+
+
+def check(scenario: Scenario) -> list[str]:
+    """Resolve everything a scenario names, draw its traffic, and return what it amounts to.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be simulated; the message says what to do.
+    """
+    requests = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
+    service = scenario.service
+    system = None if isinstance(service, StagesService) else build_system(scenario)
+    sent = int(np.isfinite(requests.arrival_s).sum())
+    lines = [
+        f"{scenario.name}: {served_by(scenario, system)}",
+        f"{sent:,} requests" + (" at first, then as clients send them" * bool(requests.closed)),
+        *map(str, requests.notices),
+    ]
+    if system is not None:
+        lines += [profile_line(system), *map(str, admissible(requests, system).notices)]
+    return [*lines, *map(str, _notices(scenario, system))]
+
+
+def replications(scenario: Scenario) -> int:
+    """Return how often to run `scenario`: once where nothing in it is drawn."""
+    fleet, service = scenario.fleet, scenario.service
+    drawn = scenario.traffic.random
+    if isinstance(service, StagesService):
+        drawn |= any(stage.variability.kind != "constant" for stage in service.stages)
+    elif fleet is not None:
+        around = (*service.before, *service.after)
+        drawn |= any(stage.variability.kind != "constant" for stage in around)
+        drawn |= fleet.failures is not None or fleet.router.kind in {"random", "power_of_two"}
+    return scenario.simulation.replications if drawn else 1
+
+
+def _saturation(
+    scenario: Scenario, system: System, requests: Requests, records: Records
+) -> float:
+    """Return the highest rate that model, fleet and the stages around it sustain. [1/s]"""
+    rate = saturation_per_replica(system, requests) * serving_replicas(scenario, records.timeline)
+    around = (*system.service.before, *system.service.after)
+    return min([rate, *(stage.saturation_rate() for stage in around)])
+
+
+def _offered(requests: Requests, records: Records) -> float | None:
+    """Return the mean rate of admissible arrivals in the window; None where clients set it. [1/s]"""
+    if requests.closed:
+        return None
+    inside = (records.arrival_s >= records.measured_from_s) & (
+        records.arrival_s <= records.measured_to_s
+    )
+    window = records.measured_to_s - records.measured_from_s
+    if not window > 0:
+        return None
+    return float((inside & (records.status != 3)).sum() / window)
+
+
+def _price(scenario: Scenario, system: System | None) -> float | None:
+    """Return US dollars per replica and hour; None where the fleet is not known."""
+    if system is not None:
+        return system.price_per_replica_hour
+    fleet = scenario.fleet
+    if fleet is None or isinstance(fleet.price, str):
+        return None
+    return fleet.price * fleet.tensor_parallel * fleet.pipeline_parallel
+
+
+def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:
+    """Return what the result should say beside what happened to the requests."""
+    notices = []
+    asked = scenario.simulation.replications
+    if replications(scenario) < asked and "replications" in scenario.simulation.model_fields_set:
+        notices.append(Notice(f"nothing is drawn: run once, not {asked} times"))
+    if system is not None and system.service.engine.max_model_len is None:
+        longest = system.pool.max_model_len
+        if longest < system.shape.max_position:
+            notices.append(
+                Notice(
+                    f"max_model_len is {longest}, what the KV pool holds, instead of the model's "
+                    f"{system.shape.max_position}"
+                )
+            )
+    return tuple(notices)
+
+

@@ -1,0 +1,43 @@
+"""Places of problems that are found only when a scenario is resolved or run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError, Problem
+from planner.scenario.document import KeyPath, parse_yaml, read_text
+from planner.scenario.overrides import apply_overrides
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+def locate(problems: Sequence[Problem], path: Path, overrides: Sequence[str]) -> list[Problem]:
+    """Give problems that name a key path, but no file, the place of that key in a scenario.
+
+    Parameters
+    ----------
+    problems : sequence of Problem
+        As found in the resolved scenario.
+    path : Path
+        The scenario's file.
+    overrides : sequence of str
+        As for :func:`planner.scenario.reader.load_scenario`; a value that one of them set has
+        it as its place.
+    """
+    try:
+        document = parse_yaml(read_text(path), str(path))
+        apply_overrides(document, overrides)
+    except InputError:
+        return list(problems)
+    return [
+        document.problem(_steps(each.path), each.message)
+        if each.path and not each.file
+        else each
+        for each in problems
+    ]
+
+
+def _steps(key: str) -> KeyPath:
+    return tuple(int(step) if step.isdigit() else step for step in key.split("."))

@@ -1,0 +1,164 @@
+"""The control plane: SimPy processes that change the fleet while the traffic runs.
+
+One ``Environment`` is the clock. Between two of its events the data plane advances in one call, so
+a process that wakes up sees everything that happened before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from simpy import Environment, Event
+
+from planner.streams import stream
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from planner.scenario.fleet import Event as PlannedEvent
+    from planner.scenario.fleet import Failures, TargetUtilisation
+    from planner.simulation.fleet import Fleet, Totals
+
+#: What a control process is: a generator of SimPy events.
+Process = Generator[Event, object, None]
+#: What makes one, given clock and fleet.
+Control = Callable[["FleetEnvironment", "Fleet"], Process]
+
+
+class FleetEnvironment(Environment):
+    """A SimPy environment whose fleet has always been advanced to ``now``.
+
+    Parameters
+    ----------
+    fleet : Fleet
+        The fleet.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(fleet.now)
+        self.fleet = fleet
+
+    def step(self) -> None:
+        """Advance the fleet to the next event, then process it."""
+        self.fleet.advance(self.peek())
+        super().step()
+
+
+def planned_events(
+    env: FleetEnvironment, fleet: Fleet, events: tuple[PlannedEvent, ...], retry_delay: float
+) -> Process:
+    """Let replicas leave, join or fail at their times; the youngest go first."""
+    for event in sorted(events, key=lambda each: each.at):
+        yield env.timeout(event.at - env.now)
+        for _ in range(event.replicas):
+            if event.kind == "join":
+                replica = fleet.order()
+                if replica is not None:
+                    fleet.join(replica)
+            elif fleet.up and event.kind == "leave":
+                fleet.leave(fleet.up[-1])
+            elif fleet.up:
+                fleet.fail(fleet.up[-1], retry_delay=retry_delay, paid=False)
+
+
+class RandomFailures:
+    """Failures and repairs of each replica, from a random stream of its own.
+
+    Parameters
+    ----------
+    env : FleetEnvironment
+        The clock.
+    fleet : Fleet
+        Replicas that are up now, and all that join later, can fail.
+    policy : Failures
+        Times between failures and to repair.
+    seed, replication : int
+        Of the random streams.
+    """
+
+    def __init__(
+        self,
+        env: FleetEnvironment,
+        fleet: Fleet,
+        policy: Failures,
+        *,
+        seed: int,
+        replication: int,
+    ) -> None:
+        self._env, self._fleet, self._policy = env, fleet, policy
+        self._seed, self._replication = seed, replication
+        self._rng: dict[int, np.random.Generator] = {}
+        for replica in fleet.up:
+            self._watch(replica)
+        fleet.on_join.append(self._watch)
+
+    def _watch(self, replica: int) -> None:
+        if replica not in self._rng:
+            self._rng[replica] = stream(self._seed, self._replication, "failures", replica)
+        self._env.process(self._life(replica))
+
+    def _life(self, replica: int) -> Process:
+        """Fail after a while, unless the replica has gone or come anew; be repaired and join."""
+        rng, since = self._rng[replica], self._env.now
+        yield self._env.timeout(self._policy.time_to_failure(rng))
+        if self._fleet.up_since(replica) != since:
+            return
+        self._fleet.fail(replica, retry_delay=self._policy.retry_delay, paid=True)
+        yield self._env.timeout(self._policy.time_to_repair(rng))
+        self._fleet.join(replica)
+
+
+def autoscale(
+    env: FleetEnvironment, fleet: Fleet, policy: TargetUtilisation, cold_start_s: float
+) -> Process:
+    """Every `policy.interval`, order or retire replicas so that the fleet runs at its target."""
+    recent: deque[tuple[float, int]] = deque()
+    before = fleet.totals()
+    while True:
+        yield env.timeout(policy.interval)
+        now = fleet.totals()
+        wanted = policy.replicas(utilisation(fleet, policy.measure, before, now), fleet.ordered)
+        before = now
+        recent.append((env.now, wanted))
+        while recent[0][0] < env.now - policy.scale_down_delay:
+            recent.popleft()
+        # what was wanted at any time within the delay is still kept
+        kept = max(number for _, number in recent)
+        for _ in range(wanted - fleet.ordered):
+            env.process(cold_start(env, fleet, cold_start_s))
+        for replica in fleet.up[::-1][: max(fleet.ordered - kept, 0)]:
+            fleet.leave(replica)
+
+
+def utilisation(fleet: Fleet, measure: str, before: Totals, now: Totals) -> float:
+    """Return the load as a share of what all replicas ordered could take [-].
+
+    Parameters
+    ----------
+    fleet : Fleet
+        The fleet.
+    measure : {"sequences", "kv_cache", "busy"}
+        ``sequences``: requests waiting and running now, over ``max_num_seqs``. ``kv_cache``: KV
+        blocks in use, and ``busy``: time spent in steps, both since `before`.
+    before, now : Totals
+        At the last decision and now.
+    """
+    ordered = max(fleet.ordered, 1)
+    if measure == "sequences":
+        seen = fleet.snapshot()
+        return (seen.waiting + seen.running) / (ordered * seen.max_num_seqs)
+    config = fleet.plane.config[0]
+    time = (now.time_s - before.time_s) * ordered * config.lanes_per_replica
+    if measure == "kv_cache":
+        return float((now.kv_block_seconds - before.kv_block_seconds) / (time * config.blocks))
+    return float((now.busy - before.busy) / time)
+
+
+def cold_start(env: FleetEnvironment, fleet: Fleet, seconds: float) -> Process:
+    """Order a replica, which is paid for at once and joins after `seconds`."""
+    replica = fleet.order()
+    if replica is not None:
+        yield env.timeout(seconds)
+        fleet.join(replica)

@@ -1,0 +1,67 @@
+"""What a result says about where its numbers come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from planner.scenario.model import Scenario
+    from planner.simulation.system import System
+
+
+def served_by(scenario: Scenario, system: System | None) -> str:
+    """Return one line on what serves the requests."""
+    service = scenario.service
+    if system is None:
+        names = [stage.name for stage in getattr(service, "stages", ())]
+        return f"{len(names)} stages: {', '.join(names)}"
+    fleet, engine, settings = system.fleet, system.service.engine, system.service.settings
+    degrees = [
+        f"{short}{degree}"
+        for short, degree in (("TP", fleet.tensor_parallel), ("PP", fleet.pipeline_parallel))
+        if degree > 1
+    ]
+    pruning = settings.pruning
+    kept = "" if pruning.pattern == "none" else f", pruned {pruning.pattern} {pruning.rate:.0%}"
+    return (
+        f"{system.shape.name} on {fleet.replicas} x {' '.join([system.device.name, *degrees])}, "
+        f"weights {settings.weights}, KV {settings.kv_cache} ({system.pool.tokens:,} tokens a "
+        f"replica){kept}; {engine.scheduler.kind}, {fleet.router.kind}"
+    )
+
+
+def profile_line(system: System | None) -> str:
+    """Return one line on the profile: its name, age, and whether its numbers are assumed."""
+    if system is None:
+        return ""
+    profile = system.profile
+    kinds = {each.provenance for each in profile.coefficients.values()}
+    kind = "efficiencies assumed, not measured" if "assumed" in kinds else ", ".join(sorted(kinds))
+    days = profile.age(dt.datetime.now(tz=dt.UTC).date()).days
+    engine = "" if profile.engine == "any" else f", {profile.engine} {profile.engine_version}"
+    return f"profile {profile.name!r} of {profile.created}{engine} ({days} days old): {kind}"
+
+
+def model_provenance(system: System | None) -> dict[str, Any]:
+    """Return every number behind the step time and the memory, with its source."""
+    if system is None:
+        return {}
+    numbers = [*system.step.provenance, *system.pool.provenance]
+    profile = system.profile
+    return {
+        "profile": {
+            "name": profile.name,
+            "device": profile.device,
+            "engine": profile.engine,
+            "engine_version": profile.engine_version,
+            "created": profile.created.isoformat(),
+            "fingerprint": profile.fingerprint,
+        },
+        "kv_pool": {"tokens": system.pool.tokens, "bytes_per_device": system.pool.breakdown},
+        "step": {
+            name: float(system.step.coefficients[name][0])
+            for name in system.step.coefficients.dtype.names or ()
+        },
+        "numbers": [each._asdict() for each in numbers],
+    }

@@ -1,0 +1,225 @@
+"""One replication: requests in, records out, with whatever happens to the fleet in between."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.errors import InputError, Notice, Problem
+from planner.results.records import Records
+from planner.simulation.around import after_the_model, before_the_model
+from planner.simulation.collect import collect
+from planner.simulation.control import (
+    FleetEnvironment,
+    RandomFailures,
+    autoscale,
+    planned_events,
+)
+from planner.simulation.fleet import Fleet
+from planner.simulation.layout import build_plane
+from planner.simulation.timeline import Sampler
+from planner.traffic.requests import Requests
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from planner.results.records import FloatArray
+    from planner.scenario.model import Scenario
+    from planner.simulation.control import Control
+    from planner.simulation.system import System
+
+#: Time blocks after the warm-up, and the most counters of token gaps (blocks x classes).
+BLOCKS, MOST_HISTOGRAMS = 60, 2000
+#: Requests left at the end of the traffic may take as long as the traffic did, or this. [s]
+LEAST_DRAIN_S = 600.0
+
+
+def run_llm(
+    scenario: Scenario,
+    system: System,
+    requests: Requests,
+    *,
+    replication: int,
+    control: Sequence[Control] = (),
+) -> Records:
+    """Simulate one replication of an LLM on its fleet.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With an LLM service.
+    system : System
+        Its replica, resolved.
+    requests : Requests
+        Its traffic, drawn.
+    replication : int
+        Number of the replication, for random streams.
+    control : sequence of callable
+        Control processes beside those of the scenario, each called with the clock and the fleet.
+
+    Raises
+    ------
+    InputError
+        If no request can be served.
+    """
+    served, rejected, notices = admissible(requests, system)
+    ahead = before_the_model(scenario, served, replication)
+    if ahead.order is not None:
+        rejected = rejected[ahead.order]
+    end_s = requests.end_s if math.isfinite(requests.end_s) else math.nan
+    if math.isnan(end_s):  # only the run itself tells when clients have sent their last request
+        fleet = _make_fleet(scenario, system, ahead.requests, rejected, np.zeros(1), replication)
+        _play(scenario, system, fleet, replication, control, math.inf)
+        end_s = float(np.nanmax(fleet.plane.requests["finished"]))
+    edges = block_edges(scenario.simulation.warmup, end_s, len(requests.class_names))
+    fleet = _make_fleet(scenario, system, ahead.requests, rejected, edges, replication)
+    sampler = _play(scenario, system, fleet, replication, control, end_s)
+    records = collect(scenario, system, fleet, sampler, end_s=end_s, requests=ahead.requests)
+    records = after_the_model(scenario, ahead.restore(records), replication)
+    changing = scenario.fleet is not None and scenario.fleet.failures is not None
+    drawn = served.random or changing or system.fleet.router.kind in {"random", "power_of_two"}
+    return replace(records, random=drawn, notices=[*requests.notices, *notices])
+
+
+def block_edges(warmup: float, end_s: float, classes: int) -> FloatArray:
+    """Return the starts of the time blocks: the warm-up, then :data:`BLOCKS` equal ones. [s]"""
+    blocks = max(10, min(BLOCKS, MOST_HISTOGRAMS // classes))
+    edges = np.linspace(min(warmup, end_s), end_s, blocks, endpoint=False)
+    return np.concatenate(([0.0], edges))
+
+
+class Admissible(NamedTuple):
+    """Requests as the engine takes them.
+
+    Parameters
+    ----------
+    requests : Requests
+        With outputs cut to the context.
+    rejected : array of bool, shape (n,)
+        Those that the engine refuses.
+    notices : list of Notice
+        How many were refused or cut, and why.
+    """
+
+    requests: Requests
+    rejected: npt.NDArray[np.bool_]
+    notices: list[Notice]
+
+
+def admissible(requests: Requests, system: System) -> Admissible:
+    """Return which requests the engine takes, and how much of their output fits.
+
+    As vLLM does: a prompt without room for one token of output is refused, and an output ends
+    where the context does.
+
+    Raises
+    ------
+    InputError
+        If it refuses all of them.
+    """
+    longest = system.pool.max_model_len
+    rejected = requests.prompt_tokens >= longest
+    output = np.minimum(requests.output_tokens, np.maximum(longest - requests.prompt_tokens, 1))
+    cut = int(((output < requests.output_tokens) & ~rejected).sum())
+    if rejected.all():
+        shortest = int(requests.prompt_tokens.min())
+        raise InputError(
+            Problem(
+                f"must be longer than the prompts, got {longest} tokens of context (the smaller of "
+                f"max_model_len and the KV pool) and prompts of {shortest} tokens or more; raise "
+                "max_model_len, or give the replica more memory",
+                "service.engine.max_model_len",
+            )
+        )
+    notices = []
+    if rejected.any():
+        message = f"requests rejected: prompt fills the context of {longest} tokens"
+        notices.append(Notice(message, int(rejected.sum())))
+    if cut:
+        notices.append(Notice(f"outputs cut at the end of the context of {longest} tokens", cut))
+    served = replace(requests, output_tokens=output.astype(np.int32))
+    return Admissible(served, rejected, notices)
+
+
+def _make_fleet(
+    scenario: Scenario,
+    system: System,
+    requests: Requests,
+    rejected: npt.NDArray[np.bool_],
+    edges: FloatArray,
+    replication: int,
+) -> Fleet:
+    fleet = system.fleet
+    most = fleet.replicas + sum(e.replicas for e in fleet.events if e.kind == "join")
+    if fleet.autoscaler is not None:
+        # replicas that drain while others start take places of their own
+        most = fleet.autoscaler.max_replicas + most
+    network = scenario.service.network if scenario.service.kind == "llm" else 0.0
+    if requests.closed:  # clients think after the answer has reached them
+        requests = replace(requests, think_s=requests.think_s + network)
+    return Fleet(
+        build_plane(
+            requests,
+            config=system.config(scenario.simulation.seed + 1_000_003 * replication),
+            coefficients=system.step.coefficients,
+            replicas=most,
+            replicas_up=fleet.replicas,
+            block_edges_s=edges,
+            rejected=rejected,
+            output_tokens=requests.output_tokens,
+        )
+    )
+
+
+def _play(
+    scenario: Scenario,
+    system: System,
+    fleet: Fleet,
+    replication: int,
+    control: Sequence[Control],
+    end_s: float,
+) -> Sampler:
+    """Run the clock to the end of the traffic, then until all is done or too late."""
+    env = FleetEnvironment(fleet)
+    spec, sampler = scenario.fleet, Sampler(fleet)
+    processes = [each(env, fleet) for each in control]
+    if spec is not None:
+        delay = spec.failures.retry_delay if spec.failures else 0.0
+        if spec.events:
+            processes.append(planned_events(env, fleet, spec.events, delay))
+        if spec.autoscaler:
+            start = system.cold_start_s()
+            processes.append(autoscale(env, fleet, spec.autoscaler, start))
+        if spec.failures:
+            seed = scenario.simulation.seed
+            RandomFailures(env, fleet, spec.failures, seed=seed, replication=replication)
+    changing = bool(processes) or (spec is not None and spec.failures is not None)
+    for process in processes:
+        env.process(process)
+    if math.isfinite(end_s):
+        env.process(sampler.sample(env, scenario.simulation.warmup, end_s))
+        env.run(until=end_s)
+    sampler.take(end_s)
+    _drain(env, fleet, end_s, changing=changing)
+    return sampler
+
+
+def _drain(env: FleetEnvironment, fleet: Fleet, end_s: float, *, changing: bool) -> None:
+    """Let the requests that are left finish, up to a limit.
+
+    The limit is as long again as the traffic took: an overload that has not drained by then is
+    reported as such.
+    """
+    limit = end_s + max(end_s, LEAST_DRAIN_S) if math.isfinite(end_s) else math.inf
+    if not changing:
+        fleet.advance(limit)
+        return
+    slice_s = max(end_s / 200, 1.0) if math.isfinite(end_s) else 60.0
+    while not fleet.done and env.now < limit:
+        env.run(until=min(env.now + slice_s, limit))
+
+

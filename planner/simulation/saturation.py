@@ -1,0 +1,82 @@
+"""The saturation rate: the highest throughput that a fleet sustains, whatever the latency."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from planner.simulation.fleet import Fleet
+from planner.simulation.layout import build_plane
+
+if TYPE_CHECKING:
+    from planner.results.records import Timeline
+    from planner.scenario.model import Scenario
+    from planner.simulation.system import System
+    from planner.traffic.requests import Requests
+
+#: Requests of the backlog, per sequence that a replica can run; and the least and most.
+PER_SEQUENCE, LEAST, MOST = 16, 2_000, 40_000
+#: The part of the finishes that counts: the batch is full, the backlog not yet gone.
+FROM, TO = 0.3, 0.8
+
+
+def saturation_per_replica(system: System, requests: Requests) -> float:
+    """Return the requests per second that one replica finishes with an endless backlog.
+
+    The backlog has the lengths of `requests`, in their order, repeated or cut to a few thousand.
+
+    Parameters
+    ----------
+    system : System
+        The replica.
+    requests : Requests
+        Any arrivals; only lengths and classes count. Those that the engine refuses are left out.
+    """
+    fits = np.flatnonzero(requests.prompt_tokens < system.pool.max_model_len)
+    n = int(np.clip(PER_SEQUENCE * system.service.engine.max_num_seqs, LEAST, MOST))
+    rows = np.resize(fits, n)
+    longest = system.pool.max_model_len
+    output = np.minimum(requests.output_tokens, longest - requests.prompt_tokens)[rows]
+    backlog = replace(
+        requests,
+        arrival_s=np.zeros(n),
+        prompt_tokens=requests.prompt_tokens[rows],
+        output_tokens=output.astype(np.int32),
+        class_id=requests.class_id[rows],
+        session_id=requests.session_id[rows],
+        think_s=np.zeros(n),
+        closed=(),
+    )
+    plane = build_plane(
+        backlog,
+        config=system.config(seed=0),
+        coefficients=system.step.coefficients,
+        replicas=1,
+        replicas_up=1,
+        block_edges_s=np.zeros(1),
+        rejected=np.zeros(n, bool),
+        output_tokens=backlog.output_tokens,
+    )
+    Fleet(plane).advance(np.inf)
+    finished = np.sort(plane.requests["finished"])
+    first, last = int(FROM * n), int(TO * n)
+    return float((last - first) / (finished[last] - finished[first]))
+
+
+def serving_replicas(scenario: Scenario, timeline: Timeline) -> float:
+    """Return how many replicas serve, averaged over time: what the saturation rate multiplies.
+
+    With an autoscaler they are as many as it may order; with failures each is up for its
+    availability; else the time average of the replicas that were up.
+    """
+    fleet = scenario.fleet
+    if fleet is None:
+        return 1.0
+    availability = fleet.failures.availability() if fleet.failures else 1.0
+    if fleet.autoscaler is not None:
+        return fleet.autoscaler.max_replicas * availability
+    if not fleet.events:
+        return fleet.replicas * availability
+    return float(timeline.replicas_up[:-1] @ np.diff(timeline.time_s) / timeline.time_s[-1])

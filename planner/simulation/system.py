@@ -1,0 +1,181 @@
+"""From a scenario to the numbers that the data plane runs on: step time, cache, limits, price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from planner.catalog.catalogue import find_device, find_model
+from planner.catalog.hf_config import from_hf_config
+from planner.catalog.profile import PACKAGED, load_profile
+from planner.errors import InputError, Problem
+from planner.latency.memory import KvPool, kv_pool, weight_bytes
+from planner.latency.model_step import StepTime, step_time
+from planner.scenario.service import LlmService, ModelConfig
+from planner.simulation import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from planner.catalog.devices import Device
+    from planner.catalog.models import ModelShape
+    from planner.catalog.profile import Profile
+    from planner.scenario.fleet import Fleet
+    from planner.scenario.model import Scenario
+
+_SCHEDULERS = {
+    "chunked": layout.CHUNKED,
+    "prefill_first": layout.PREFILL_FIRST,
+    "static": layout.STATIC,
+}
+_ROUTERS = {
+    "round_robin": layout.ROUND_ROBIN,
+    "random": layout.RANDOM,
+    "power_of_two": layout.POWER_OF_TWO,
+    "least_outstanding": layout.LEAST_OUTSTANDING,
+    "least_kv": layout.LEAST_KV,
+    "session_affinity": layout.SESSION_AFFINITY,
+}
+#: Share of the blocks that the prefill-first scheduler keeps free at admission (vLLM V0).
+WATERMARK = 0.01
+
+
+@dataclass(frozen=True)
+class System:
+    """What one replica is, resolved from catalogue, profile and settings.
+
+    Parameters
+    ----------
+    service : LlmService
+        As the scenario has it.
+    fleet : Fleet
+        As the scenario has it.
+    shape : ModelShape
+        The model.
+    device : Device
+        Each of a replica's devices.
+    profile : Profile
+        Where the coefficients come from.
+    step : StepTime
+        Of a lane's step.
+    pool : KvPool
+        KV cache of a replica.
+    weight_bytes : float
+        What a cold start loads. [B]
+    """
+
+    service: LlmService
+    fleet: Fleet
+    shape: ModelShape
+    device: Device
+    profile: Profile
+    step: StepTime
+    pool: KvPool
+    weight_bytes: float
+
+    @property
+    def devices_per_replica(self) -> int:
+        """Devices of one replica."""
+        return self.fleet.tensor_parallel * self.fleet.pipeline_parallel
+
+    @property
+    def price_per_replica_hour(self) -> float:
+        """US dollars per replica and hour."""
+        price = self.fleet.price
+        each = self.device.price(price) if isinstance(price, str) else price
+        return each * self.devices_per_replica
+
+    def cold_start_s(self) -> float:
+        """Seconds from the order of a replica until it serves: start, and loading of weights.
+
+        Each device loads its share of the weights at the loading bandwidth.
+        """
+        scaler = self.fleet.autoscaler
+        if scaler is None:
+            return 0.0
+        share = self.weight_bytes / self.devices_per_replica
+        return scaler.start_time + share / scaler.loading_bandwidth
+
+    def config(self, seed: int) -> layout.RecordArray:
+        """Return the limits of a lane, and router and seed of the fleet, as the kernels read them.
+
+        A pipeline of p stages is p lanes: each has a p-th of the KV blocks and of the sequences.
+        """
+        engine, width = self.service.engine, self.fleet.pipeline_parallel
+        config = layout.record(layout.CONFIG_DTYPE, 1)
+        row = config[0]
+        row.scheduler = _SCHEDULERS[engine.scheduler.kind]
+        row.router = _ROUTERS[self.fleet.router.kind]
+        row.seed = seed
+        row.lanes_per_replica = width
+        row.max_num_seqs = -(-engine.max_num_seqs // width)
+        row.max_num_batched_tokens = engine.max_num_batched_tokens
+        row.block_size = engine.block_size
+        row.blocks = self.pool.blocks // width
+        row.watermark = int(WATERMARK * row.blocks)
+        row.window = int(self.step.coefficients.window[0])
+        if engine.scheduler.kind == "static":
+            row.batch_size = min(engine.scheduler.batch_size, row.max_num_seqs)
+            row.timeout = engine.scheduler.timeout
+        return config
+
+
+def build_system(scenario: Scenario) -> System:
+    """Return the replica that `scenario` describes.
+
+    Raises
+    ------
+    InputError
+        If model, device, profile or price are unknown, or the model does not fit; every message
+        says what to do.
+    """
+    service, fleet = scenario.service, scenario.fleet
+    if not isinstance(service, LlmService) or fleet is None:
+        raise InputError(Problem("must be an LLM on a fleet", "service"))
+    shape = _at("service.model", lambda: _shape(service, scenario.base_dir))
+    device = _at("fleet.device", lambda: _device(fleet))
+    profile = _at("service.profile", lambda: _profile(service, scenario.base_dir))
+    degrees = {
+        "tensor_parallel": fleet.tensor_parallel,
+        "pipeline_parallel": fleet.pipeline_parallel,
+    }
+    step = _at(
+        "service.settings",
+        lambda: step_time(shape, device, service.settings, profile, **degrees),
+    )
+    pool = kv_pool(shape, device, service.settings, service.engine, **degrees)
+    weights = weight_bytes(shape, service.settings)
+    system = System(service, fleet, shape, device, profile, step, pool, weights)
+    _at("fleet.price", lambda: system.price_per_replica_hour)
+    return system
+
+
+T = TypeVar("T")
+
+
+def _at(path: str, resolve: Callable[[], T]) -> T:
+    """Return what `resolve` returns; problems without a key path get `path`."""
+    try:
+        return resolve()
+    except InputError as error:
+        raise InputError(
+            [each if each.path or each.file else replace(each, path=path) for each in error.problems]
+        ) from error
+
+
+def _shape(service: LlmService, folder: Path) -> ModelShape:
+    if isinstance(service.model, str):
+        return find_model(service.model)
+    if isinstance(service.model, ModelConfig):
+        return from_hf_config(folder / service.model.config)
+    return service.model
+
+
+def _device(fleet: Fleet) -> Device:
+    return find_device(fleet.device) if isinstance(fleet.device, str) else fleet.device
+
+
+def _profile(service: LlmService, folder: Path) -> Profile:
+    name = service.profile
+    return load_profile(name if name in PACKAGED else folder / name)
