@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -100,7 +99,7 @@ def _sections(result: Result) -> Iterator[RenderableType]:
         yield Text()
     outcomes = list(_outcomes(result))
     if outcomes:
-        yield _objectives(outcomes)
+        yield _objectives(outcomes, steady=result.steady)
         yield Text()
     yield _facts(result)
 
@@ -199,7 +198,7 @@ def _outcomes(result: Result) -> Iterator[tuple[str, Outcome]]:
             yield name, outcome
 
 
-def _objectives(outcomes: list[tuple[str, Outcome]]) -> RenderableType:
+def _objectives(outcomes: list[tuple[str, Outcome]], *, steady: bool) -> RenderableType:
     """Return each objective, whether it is met, by how much and how surely."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("objectives", header_style="bold", overflow="fold", ratio=2)
@@ -209,7 +208,8 @@ def _objectives(outcomes: list[tuple[str, Outcome]]) -> RenderableType:
     for name, outcome in outcomes:
         label = f"{name}: {outcome.objective}" if name else outcome.objective
         verdict = Text("met", "green") if outcome.met else Text("missed", "bold red")
-        table.add_row(label, verdict, _measured(outcome), _margin(outcome))
+        margin = _margin(outcome) if steady else "no steady state"
+        table.add_row(label, verdict, _measured(outcome), margin)
     return table
 
 
@@ -246,7 +246,7 @@ def _facts(result: Result) -> RenderableType:
         table.add_row(name, said)
     for notice in result.notices:
         table.add_row(Text("notice", style="yellow"), str(notice))
-    return Padding(table, (0, 0, 0, 0))
+    return table
 
 
 def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
@@ -256,10 +256,15 @@ def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
     rates = {"req/s": "requests_per_s", "output tokens/s": "output_tokens_per_s"}
     rates["prompt tokens/s"] = "prompt_tokens_per_s"
     yield "throughput", " · ".join(f"{rate(through[key])} {unit}" for unit, key in rates.items())
-    shares = [f"{percent(share)} {name.replace('kv_cache', 'KV cache')}"
-              for name, share in result.utilisation.items() if share is not None]  # fmt: skip
+    names = {"kv_cache": "KV"}
+    shares = [
+        f"{names.get(name, name)} {percent(share)}"
+        for name, share in result.utilisation.items()
+        if share is not None
+    ]
     if shares:
-        yield "utilisation", " · ".join([*shares, count(result.preemptions, "preemption")])
+        yield "utilisation", " · ".join(shares)
+    yield "preemptions", f"{result.preemptions:,}"
     if result.steady and context.saturation_per_s is not None and context.offered_per_s is not None:
         load = context.offered_per_s / context.saturation_per_s
         yield "saturation", f"{rate(context.saturation_per_s)} req/s · load {percent(load)} of it"
@@ -269,13 +274,15 @@ def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
         yield "cost", f"${hourly:,.2f}/h{tokens}"
     if context.profile:
         yield "profile", context.profile
-    yield "intervals", f"{result.intervals.statement}{_legend(result)}"
+    yield "method", f"{result.intervals.statement}{_legend(result)}"
     if metrics.one_token:
         yield "tpot", f"undefined for {count(metrics.one_token, 'answer')} of one token"
 
 
 def _legend(result: Result) -> str:
     """Return what ``*`` means, if there is one."""
+    if not result.steady:
+        return "; *: no steady state"
     latencies = [each for by in result.whole.metrics.latency.values() for each in by.values()]
     if result.whole.metrics.unfinished and any(each.value is None for each in latencies):
         unfinished = count(result.whole.metrics.unfinished, "unfinished request")

@@ -98,7 +98,7 @@ class BlockBootstrap:
         """One sentence on how the intervals were made."""
         if self.blocks < MIN_BLOCKS:
             return f"no intervals: {self.blocks} time blocks, {MIN_BLOCKS} needed ({self.why})"
-        length = f" of {self.block_s:.4g} s" if math.isfinite(self.block_s) else ""
+        length = f" of {self.block_s:.3g} s" if math.isfinite(self.block_s) else ""
         return (
             f"{100 * self.confidence:.4g} % intervals from a block bootstrap over "
             f"{self.blocks} time blocks{length} ({self.why})"

@@ -128,7 +128,7 @@ class Result:
         if not self.steady and metric in UNBOUNDED:
             return "no steady state: it grows for as long as the load lasts"
         metrics = self.whole.metrics
-        if metrics.unfinished:
+        if metrics.unfinished and metric != "itl":
             return f"falls among {metrics.unfinished:,} unfinished requests"
         return "no request has a value of it"
 

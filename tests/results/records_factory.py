@@ -10,7 +10,6 @@ from planner.results.records import (
     ITL_MIN,
     ITL_RATIO,
     RUNNING,
-    WAITING,
     Records,
     Timeline,
 )
@@ -120,5 +119,3 @@ def mm1(n, load, rng, replications=None):
 def mm1_wait_quantile(p, load):
     """Return the p-quantile of the wait: P(W > t) = load exp(-(1 - load) t)."""
     return max(0.0, np.log(load / (1 - p)) / (1 - load))
-
-
