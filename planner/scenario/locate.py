@@ -32,9 +32,7 @@ def locate(problems: Sequence[Problem], path: Path, overrides: Sequence[str]) ->
     except InputError:
         return list(problems)
     return [
-        document.problem(_steps(each.path), each.message)
-        if each.path and not each.file
-        else each
+        document.problem(_steps(each.path), each.message) if each.path and not each.file else each
         for each in problems
     ]
 

@@ -59,6 +59,14 @@ RULES: Mapping[str, str] = {
     "tuple_type": "a list",
 }
 
+#: Errors of a value that does not say which member of a union it is.
+_KIND_ERRORS = {
+    "union_tag_invalid",
+    "union_tag_not_found",
+    "model_attributes_type",
+    "model_type",
+    "dict_type",
+}
 _PYDANTIC_TYPES = frozenset(get_args(ErrorType))
 
 
@@ -91,23 +99,26 @@ def _problems(
     kind, context = details["type"], details.get("ctx", {})
     path = _key_path(details, document.data)
     value = _value(document.data, path, details["input"])
+    if kind == "too_short" and len(value) >= context["min_length"]:
+        return  # pydantic counts the items without those that have errors of their own
     if kind == "missing":
         yield document.problem(path, "must be given", at_key=True)
     elif kind == "extra_forbidden":
         known = sorted(_keys(model, document.data, path[:-1]))
         near = did_you_mean(str(path[-1]), known) or "; known: " + ", ".join(known)
         yield document.problem(path, "must be a known key" + near, at_key=True)
-    elif kind in {"union_tag_invalid", "union_tag_not_found"}:
-        yield _kind_problem(document, path, value, _kinds(model, document.data, path))
+    elif kind in _KIND_ERRORS and (kinds := _kinds(model, document.data, path)):
+        yield _kind_problem(document, path, value, kinds)
     elif kind == "literal_error":
         at_key = details["loc"][-1] == "[key]"
-        yield document.problem(path, _choice(value, context["expected"]), at_key=at_key)
+        choice = _choice(path[-1] if at_key else value, context["expected"])
+        yield document.problem(path, choice, at_key=at_key)
     elif kind == BROKEN_RULES:
         for each in context["broken"]:
             yield document.problem((*path, *_steps(each.key)), each.message)
     elif kind in RULES:
         rule = RULES[kind].format_map({key: _plain(each) for key, each in context.items()})
-        got = context["actual_length"] if kind.startswith("too_") else text_of(value)
+        got = str(len(value)) if kind in {"too_short", "too_long"} else text_of(value)
         yield document.problem(path, f"must be {rule}, got {got}{_hint(kind, value)}")
     else:
         below = _steps(context["key"]) if "key" in context else ()
@@ -163,7 +174,8 @@ def _kind_problem(document: Document, path: KeyPath, value: object, kinds: list[
     choice = "one of " + ", ".join(map(repr, kinds))
     if not isinstance(value, dict):
         message = f"must be a mapping with a kind, {choice}, got {text_of(value)}"
-        return document.problem(path, f"{message}; write for instance {{kind: {kinds[0]}}}")
+        example = value if value in kinds else kinds[0]
+        return document.problem(path, f"{message}; write for instance {{kind: {example}}}")
     if "kind" not in value:
         return document.problem((*path, "kind"), f"must be given: {choice}", at_key=True)
     near = did_you_mean(str(value["kind"]), kinds)
@@ -175,11 +187,13 @@ def _key_path(details: ErrorDetails, data: Any) -> KeyPath:  # noqa: ANN401 - da
     path: list[str | int] = []
     location = details["loc"]
     names_a_key = details["type"] in {"missing", "extra_forbidden"}
+    tagged = False
     for index, step in enumerate(location):
-        is_tag = isinstance(data, dict) and data.get("kind") == step
-        if _has(data, step) and not is_tag:
+        if not tagged and isinstance(data, dict) and data.get("kind") == step:
+            tagged = True  # a key of this name may follow, as in kind: stages, stages: [...]
+        elif _has(data, step):
             path.append(step)
-            data = data[step]
+            data, tagged = data[step], False
         elif names_a_key and index == len(location) - 1:
             path.append(step)
     return tuple(path)
@@ -241,4 +255,6 @@ def _keys(model: type[BaseModel], data: object, path: KeyPath) -> set[str]:
 
 
 def _kinds(model: type[BaseModel], data: object, path: KeyPath) -> list[str]:
-    return [kind for each in _at(model, data, path) for kind in _own_kinds(each)]
+    """Return the kinds of the members of the union at `path`; none where there is no union."""
+    kinds = [_own_kinds(each) for each in _at(model, data, path)]
+    return [kind[0] for kind in kinds if len(kind) == 1]

@@ -63,10 +63,13 @@ def read_scenario(
     problems = list(document.problems)
     try:
         apply_overrides(document, overrides)
-        if seed is not None:
-            set_value(document, ("simulation", "seed"), seed, f"--seed {seed}")
     except InputError as error:
         problems += error.problems
+    if seed is not None:
+        try:
+            set_value(document, ("simulation", "seed"), seed, f"--seed {seed}")
+        except InputError as error:
+            problems += error.problems
     try:
         scenario = Scenario.model_validate(document.data, context=FROM_FILE)
     except ValidationError as error:

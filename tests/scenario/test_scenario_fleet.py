@@ -120,8 +120,8 @@ def test_other_prices_are_refused(value):
         (
             {"max_num_batched_tokens": 128},
             (
-                "max_num_batched_tokens: must be >= max_num_seqs (256), since every running request "
-                "needs one token of a step, got 128"
+                "max_num_batched_tokens: must be >= max_num_seqs (256), since every running "
+                "request needs one token of a step, got 128"
             ),
         ),
         (

@@ -141,8 +141,8 @@ def test_any_text_is_read_or_refused_with_a_rule(text):
         (
             "goodput{ttft:p95<2s}>=0.9",
             (
-                "must bound ttft of each request, got 'ttft:p95<2s' in 'goodput{ttft:p95<2s}>=0.9'; "
-                "one request has no p95; leave it out"
+                "must bound ttft of each request, got 'ttft:p95<2s' in "
+                "'goodput{ttft:p95<2s}>=0.9'; one request has no p95; leave it out"
             ),
         ),
         (
