@@ -74,8 +74,9 @@ class Assembler:
         loops: list[ClosedLoop] = []
         row = len(merged.times)
         for class_id, n in self._closed_counts(merged.end_s, open_loop=bool(sources)).items():
-            parts.append(self._closed_rows(class_id, n, len(merged.times)))
-            loops.append(ClosedLoop(class_id, row, row + n, self._loop(class_id).clients))
+            clients = self._clients_before(merged.end_s, class_id)
+            parts.append(self._closed_rows(class_id, n, clients, len(merged.times)))
+            loops.append(ClosedLoop(class_id, row, row + n, clients))
             row += n
         if row == 0:
             message = f"must bring at least one request, got none before {merged.end_s:g} s"
@@ -132,12 +133,6 @@ class Assembler:
         requests ends share it in the proportion of their clients.
         """
         loops = [k for k, each in enumerate(self._classes) if each.arrivals.kind == "closed_loop"]
-        for k in loops:
-            if self._loop(k).ramp >= end_s:
-                message = (
-                    f"must be shorter than the run of {end_s:g} s, got {self._loop(k).ramp:g} s"
-                )
-                raise InputError(Problem(message, path=f"{self._classes[k].name}: arrivals.ramp"))
         total = self._traffic.requests
         if total is None or open_loop:
             return {k: self._loop(k).most_requests(end_s) for k in loops}
@@ -145,10 +140,20 @@ class Assembler:
         bounds = np.rint(total * np.cumsum(clients) / clients.sum())
         return dict(zip(loops, np.diff(bounds, prepend=0).astype(int).tolist(), strict=True))
 
-    def _closed_rows(self, class_id: int, n: int, first_session: int) -> _Rows:
+    def _clients_before(self, end_s: float, class_id: int) -> int:
+        """Return how many clients of a closed loop start before the end; at least one does."""
+        loop = self._loop(class_id)
+        clients = int(np.count_nonzero(loop.starts(loop.clients) < end_s)) or 1
+        if clients < loop.clients:
+            name = self._classes[class_id].name
+            text = f"clients of class {name} never start: the ramp outlasts the run"
+            self._notices.append(Notice(text, loop.clients - clients))
+        return clients
+
+    def _closed_rows(self, class_id: int, n: int, clients: int, first_session: int) -> _Rows:
         loop = self._loop(class_id)
         arrival = np.full(n, math.inf)
-        begun = min(loop.clients, n)
+        begun = min(clients, n)
         arrival[:begun] = loop.starts(begun)
         prompt, output, _ = self._lengths(class_id, n, None)
         think = loop.think.pauses(n, self._stream("think", class_id))
@@ -157,5 +162,5 @@ class Assembler:
         offset = first_session + sum(
             each.arrivals.clients for each in before if each.arrivals.kind == "closed_loop"
         )
-        session = offset + np.arange(n, dtype=np.int64) % loop.clients
+        session = offset + np.arange(n, dtype=np.int64) % clients
         return _Rows(arrival, prompt, output, np.full(n, class_id, np.int16), session, think)

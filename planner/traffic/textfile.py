@@ -76,7 +76,17 @@ class Lines:
                 self.fail(f"must have lines of less than {MAX_LINE:,} characters, got a longer one")
             if "\0" in line:
                 self.fail("must be text, got a NUL byte; is it a binary file?")
+            if not line.isascii():
+                self._check_encoding(line)
             yield line
+
+    def _check_encoding(self, line: str) -> None:
+        """Refuse a line with bytes that are not UTF-8, which the decoder left as surrogates."""
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(line[error.start]) - 0xDC00
+            self.fail(f"must be UTF-8 text, got the byte 0x{byte:02x}; convert it with iconv")
 
     def fail(self, message: str, line: int | None = None) -> NoReturn:
         """Raise an InputError that names the file and the line."""
@@ -121,15 +131,11 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
             with io.TextIOWrapper(
                 io.BufferedReader(_Capped(unpacked, name, max_size), 2**18),
                 encoding="utf-8-sig",
+                errors="surrogateescape",
                 newline="",
             ) as text:
                 lines = Lines(text, name)
                 yield lines
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        message = f"must be UTF-8 text, got the byte 0x{byte:02x}; convert it with iconv"
-        # the decoder reads ahead of the lines, so that the line of the byte is not known
-        raise InputError(Problem(message, file=name)) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         line = lines.number if lines else 0
         message = f"must be a whole gzip archive, got a damaged one ({error}); fetch it again"

@@ -232,3 +232,13 @@ def test_more_requests_than_memory_holds_are_refused_before_they_are_drawn(kind)
 def test_states_that_change_too_often_are_refused_before_they_are_drawn():
     with pytest.raises(InputError, match="give the states longer dwells"):
         states((1.0, 1e-9), (2.0, 1e-9)).times_before(1e3, rng())
+
+
+def test_a_table_in_a_file_obeys_the_rules_of_one_written_inline(tmp_path):
+    (tmp_path / "rates.csv").write_text("t_s,rate_rps\n0,0\n5,0\n")
+    with pytest.raises(InputError, match=r"rates.csv: must have a rate > 0 somewhere"):
+        ProfileArrivals(path="rates.csv").loaded(tmp_path)
+    (tmp_path / "rates.csv").write_text("t_s,rate_rps\n0,2\n5,4\n")
+    loaded, notices = ProfileArrivals(path="rates.csv", period=10.0).loaded(tmp_path)
+    assert loaded == profile((0, 2.0), (5, 4.0), period=10.0)
+    assert notices == []

@@ -5,7 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -15,7 +15,7 @@ from planner.traffic import marginals as m
 from planner.traffic.closed import ClosedLoopArrivals, ConstantThink, ExponentialThink, Think
 from planner.traffic.profile import ProfileArrivals, RatePoint
 from planner.traffic.replay import TraceArrivals
-from planner.traffic.spec import Traffic
+from planner.traffic.spec import RequestClass, Traffic
 from planner.units import FROM_FILE
 
 TRACES = Path(__file__).parents[2] / "scenarios" / "traces"
@@ -156,6 +156,7 @@ def test_arrivals_before_a_time_are_those_of_the_first_that_lie_before_it(spec, 
     assert first[-1] >= end
 
 
+@settings(deadline=None)  # some members read a real hour
 @given(spec=lengths, n=st.integers(0, 50), seed=st.integers(0, 2**32 - 1))
 def test_lengths_are_whole_numbers_from_one_on(spec, n, seed):
     drawn = spec.draw(n, np.random.default_rng(seed), TRACES)
@@ -165,6 +166,7 @@ def test_lengths_are_whole_numbers_from_one_on(spec, n, seed):
         assert (side >= 1).all()
 
 
+@settings(deadline=None)  # some members read a real hour
 @given(
     arrivals=st.one_of(*ARRIVALS.values()),
     lengths=lengths,
@@ -204,3 +206,34 @@ def test_traffic_of_every_kind_obeys_what_requests_promise(arrivals, lengths, se
         other = traffic.draw(seed + 1, 1, TRACES)
         assert other.arrival_s.tobytes() == requests.arrival_s.tobytes()
         assert other.prompt_tokens.tobytes() == requests.prompt_tokens.tobytes()
+
+
+@settings(deadline=None)  # some members read a real hour
+@given(
+    arrivals=st.lists(st.one_of(*ARRIVALS.values()), min_size=2, max_size=4),
+    seed=st.integers(0, 999),
+    end=st.none() | st.floats(20, 60),
+    n=st.none() | st.integers(100, 300),
+)
+def test_classes_of_any_kinds_go_together(arrivals, seed, end, n):
+    end = end if end or n else 30.0
+    fixed = g.FixedLengths(prompt=3, output=4)
+    classes = tuple(
+        RequestClass(name=f"class {k}", arrivals=each, lengths=fixed)
+        for k, each in enumerate(arrivals)
+    )
+    requests = Traffic(classes=classes, duration=end, requests=n).draw(seed, 0, TRACES)
+    start = requests.closed[0].start if requests.closed else len(requests)
+    opened = requests.arrival_s[:start]
+    assert (np.diff(opened) >= 0).all()
+    assert start <= (n or start)
+    if end is not None:
+        assert (opened < end).all()
+        assert requests.end_s <= end
+    rows = [(loop.start, loop.stop) for loop in requests.closed]
+    assert [begin for begin, _ in rows] == [start, *(stop for _, stop in rows)][: len(rows)]
+    for loop in requests.closed:
+        assert (requests.class_id[loop.start : loop.stop] == loop.class_id).all()
+    owners = {}
+    for k, session in zip(requests.class_id.tolist(), requests.session_id.tolist(), strict=True):
+        assert owners.setdefault(session, k) == k

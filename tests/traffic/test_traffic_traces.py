@@ -329,8 +329,15 @@ REFUSED = {
     "deep json": ('{"a":' * 100_000, "trace.csv:1: must be one JSON object per line"),
     "long line": ("x" * 2**20 + "\n", "trace.csv:1: must have lines of less than 1,048,576"),
     "binary": (PLAIN.encode() + b"1,2,3\n\x00\x01\n", "trace.csv:3: must be text, got a NUL byte"),
-    "not utf-8": (PLAIN.encode() + b"1,2,3\xff\n", "must be UTF-8 text, got the byte 0xff"),
+    "not utf-8": (PLAIN.encode() + b"1,2,3\n1,2,\xff\n", "trace.csv:3: must be UTF-8 text, got"),
     "utf-16": (PLAIN.encode("utf-16"), "plain or gzipped, got UTF-16 text"),
+    "text in a list": ('{"t_s": [1], "isl": 1, "osl": 1}\n', "or an ISO 8601 date as time, got ["),
+    "json with a huge number": (
+        '{"t_s": 1, "isl": 1' + "0" * 400 + ', "osl": 1}\n',
+        "trace.csv:1: must have a whole number of prompt tokens",
+    ),
+    "open quote in the header": ('"arrival_s,isl,osl\n', "must be CSV, got a malformed row"),
+    "giant name of a column": ("x" * 200_000 + ",b\n1,2\n", "trace.csv:1: must be CSV, got a mal"),
     "spreadsheet": (b"PK\x03\x04...", "got a zip archive (or a spreadsheet)"),
     "parquet": (b"PAR1...", "got a Parquet file"),
     "gzip of nothing": (gzip.compress(b""), "trace.csv: must hold a header and rows"),
@@ -372,6 +379,11 @@ def test_a_file_that_is_not_there_offers_its_neighbours(read, tmp_path):
     read(PLAIN + "1,2,3\n", name="azure_2023_conv.csv.gz")
     with pytest.raises(InputError, match=r"azure_2023.csv: must exist.*did you mean 'azure_2023_c"):
         read_trace(tmp_path, "azure_2023.csv")
+
+
+def test_a_name_too_long_for_the_system_is_refused(tmp_path):
+    with pytest.raises(InputError, match="must be a readable file, got File name too long"):
+        read_trace(tmp_path, "x" * 300)
 
 
 def test_folders_and_devices_are_refused(tmp_path):
