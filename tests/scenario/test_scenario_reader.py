@@ -170,8 +170,9 @@ simulation: [1]
             ["x.yaml:8:10: service.model: must be a mapping, got a list"],
         ),
         (
-            "model: llama-3.1-8b", "model: x\n  settings: {pruning: {pattern: structured, rate: 0}}",
-            [("x.yaml:9:53: service.settings.pruning.rate: must be above 0 and below 1 for "
+            "model: llama-3.1-8b",
+            "model: x\n  settings: {pruning: {pattern: structured, rate: 0}}",
+            [("x.yaml:9:51: service.settings.pruning.rate: must be above 0 and below 1 for "
              "'structured', got 0.0")],
         ),
         (
