@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from contextlib import contextmanager
@@ -57,7 +56,7 @@ def options(
 
 
 @app.command()
-def simulate(
+def simulate(  # noqa: PLR0917 - typer's options
     scenario: ScenarioFile,
     overrides: Overrides = None,
     seed: Seed = None,
@@ -67,7 +66,9 @@ def simulate(
         typer.Option(help="Folder for scenario, summary, every request, and how it was run."),
     ] = None,
     force: Annotated[bool, typer.Option(help="Write into a folder with other files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on standard error.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Nothing on standard error but errors.")
+    ] = False,
 ) -> None:
     """Simulate a scenario: latency percentiles, what they are made of, objectives, cost."""
     from planner.report.files import check_directory, write_run  # noqa: PLC0415 - start-up
@@ -113,7 +114,7 @@ def init(
     name: Annotated[str | None, typer.Argument(help="Name of a bundled scenario.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
 ) -> None:
-    """Copy a bundled scenario, and the traces it needs, to start from; without a name, list them."""
+    """Copy a bundled scenario, and the traces it needs; without a name, list them."""
     from planner.scenario.bundled import copy_scenario, list_bundled  # noqa: PLC0415 - start-up
 
     if name is None:
@@ -158,11 +159,12 @@ def _simulate(spec: Scenario, *, quiet: bool) -> Run:
 
     if not quiet and spec.service.kind == "llm" and not evaluate.is_compiled():
         typer.echo("Compiling the simulator, once; later runs start at once.", err=True)
-    with progress("simulating", open(os.devnull, "w") if quiet else None) as advance:
+    command = shlex.join(["planner", *sys.argv[1:]])
+    if quiet:
+        return evaluate.simulate(spec, command=command)
+    with progress("simulating") as advance:
         return evaluate.simulate(
-            spec,
-            command=shlex.join(["planner", *sys.argv[1:]]),
-            progress=lambda done, total: advance(done / total),
+            spec, command=command, progress=lambda done, total: advance(done / total)
         )
 
 

@@ -14,8 +14,8 @@ from planner.results.context import RunContext
 from planner.results.summary import Result, summarise
 from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
-from planner.simulation.provenance import model_provenance, profile_line, served_by
 from planner.simulation.kernels.compiled import is_compiled
+from planner.simulation.provenance import model_provenance, profile_line, served_by
 from planner.simulation.run import admissible, run_llm
 from planner.simulation.saturation import saturation_per_replica, serving_replicas
 from planner.simulation.stage_service import run_stage_service
@@ -79,7 +79,7 @@ def simulate(
     system = None if isinstance(service, StagesService) else build_system(scenario)
     total = replications(scenario)
     records: list[Records] = []
-    saturation, offered = math.nan, []
+    saturation, offered = math.nan, list[float | None]()
     for k in range(total):
         progress(k, total)
         requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
@@ -102,7 +102,7 @@ def simulate(
         served_by=served_by(scenario, system),
         profile=profile_line(system),
         provenance=model_provenance(system),
-        offered_per_s=None if None in offered else float(np.mean(offered)),
+        offered_per_s=_mean(offered),
         saturation_per_s=saturation,
         traffic_random=scenario.traffic.random,
         price_per_replica_hour=_price(scenario, system),
@@ -145,21 +145,19 @@ def replications(scenario: Scenario) -> int:
     elif fleet is not None:
         around = (*service.before, *service.after)
         drawn |= any(stage.variability.kind != "constant" for stage in around)
-        drawn |= fleet.failures is not None or fleet.router.kind in {"random", "power_of_two"}
+        drawn |= fleet.random
     return scenario.simulation.replications if drawn else 1
 
 
-def _saturation(
-    scenario: Scenario, system: System, requests: Requests, records: Records
-) -> float:
-    """Return the highest rate that model, fleet and the stages around it sustain. [1/s]"""
+def _saturation(scenario: Scenario, system: System, requests: Requests, records: Records) -> float:
+    """Return the highest rate [1/s] that model, fleet and the stages around it sustain."""
     rate = saturation_per_replica(system, requests) * serving_replicas(scenario, records.timeline)
     around = (*system.service.before, *system.service.after)
     return min([rate, *(stage.saturation_rate() for stage in around)])
 
 
 def _offered(requests: Requests, records: Records) -> float | None:
-    """Return the mean rate of admissible arrivals in the window; None where clients set it. [1/s]"""
+    """Return the mean rate of arrivals in the window [1/s]; None where clients set it."""
     if requests.closed:
         return None
     inside = (records.arrival_s >= records.measured_from_s) & (
@@ -169,6 +167,12 @@ def _offered(requests: Requests, records: Records) -> float | None:
     if not window > 0:
         return None
     return float((inside & (records.status != 3)).sum() / window)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """Return the mean; None if a value is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
 
 
 def _price(scenario: Scenario, system: System | None) -> float | None:
@@ -197,5 +201,3 @@ def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:
                 )
             )
     return tuple(notices)
-
-

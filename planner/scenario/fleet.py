@@ -267,6 +267,11 @@ class Fleet(Spec):
         """Devices of all replicas at the start."""
         return self.replicas * self.tensor_parallel * self.pipeline_parallel
 
+    @property
+    def random(self) -> bool:
+        """Whether anything about the fleet is drawn: failures, or the router's choices."""
+        return self.failures is not None or self.router.kind in {"random", "power_of_two"}
+
     @model_validator(mode="after")
     def _sections_fit_together(self) -> Self:
         refuse(self._problems())

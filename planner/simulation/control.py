@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 
 from simpy import Environment, Event
 
-from planner.streams import stream
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -63,51 +61,42 @@ def planned_events(
                 fleet.fail(fleet.up[-1], retry_delay=retry_delay, paid=False)
 
 
-class RandomFailures:
-    """Failures and repairs of each replica, from a random stream of its own.
+def random_failures(
+    env: FleetEnvironment,
+    fleet: Fleet,
+    policy: Failures,
+    rng_of: Callable[[int], np.random.Generator],
+) -> Process:
+    """Let each replica that is up, or joins later, fail and be repaired.
 
     Parameters
     ----------
-    env : FleetEnvironment
-        The clock.
-    fleet : Fleet
-        Replicas that are up now, and all that join later, can fail.
+    env, fleet
+        Clock and fleet.
     policy : Failures
         Times between failures and to repair.
-    seed, replication : int
-        Of the random streams.
+    rng_of : callable
+        Returns the random stream of a replica.
     """
+    streams: dict[int, np.random.Generator] = {}
 
-    def __init__(
-        self,
-        env: FleetEnvironment,
-        fleet: Fleet,
-        policy: Failures,
-        *,
-        seed: int,
-        replication: int,
-    ) -> None:
-        self._env, self._fleet, self._policy = env, fleet, policy
-        self._seed, self._replication = seed, replication
-        self._rng: dict[int, np.random.Generator] = {}
-        for replica in fleet.up:
-            self._watch(replica)
-        fleet.on_join.append(self._watch)
-
-    def _watch(self, replica: int) -> None:
-        if replica not in self._rng:
-            self._rng[replica] = stream(self._seed, self._replication, "failures", replica)
-        self._env.process(self._life(replica))
-
-    def _life(self, replica: int) -> Process:
+    def life(replica: int) -> Process:
         """Fail after a while, unless the replica has gone or come anew; be repaired and join."""
-        rng, since = self._rng[replica], self._env.now
-        yield self._env.timeout(self._policy.time_to_failure(rng))
-        if self._fleet.up_since(replica) != since:
+        rng, since = streams.setdefault(replica, rng_of(replica)), env.now
+        yield env.timeout(policy.time_to_failure(rng))
+        if fleet.up_since(replica) != since:
             return
-        self._fleet.fail(replica, retry_delay=self._policy.retry_delay, paid=True)
-        yield self._env.timeout(self._policy.time_to_repair(rng))
-        self._fleet.join(replica)
+        fleet.fail(replica, retry_delay=policy.retry_delay, paid=True)
+        yield env.timeout(policy.time_to_repair(rng))
+        fleet.join(replica)
+
+    def watch(replica: int) -> None:
+        env.process(life(replica))
+
+    for replica in fleet.up:
+        watch(replica)
+    fleet.on_join.append(watch)
+    yield from ()  # a process has to be a generator
 
 
 def autoscale(

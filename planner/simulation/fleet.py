@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from planner.simulation.kernels.advance import advance
 from planner.simulation.kernels.changes import lose, release_held
 from planner.simulation.layout import DRAINING, OFF, UP, Plane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Fleet:
             call(replica)
 
     def up_since(self, replica: int) -> float | None:
-        """Return since when `replica` takes requests; None if it does not. [s]"""
+        """Return since when [s] `replica` takes requests; None if it does not."""
         return self._up_since.get(replica) if replica in self.up else None
 
     def leave(self, replica: int) -> None:
@@ -212,11 +215,13 @@ class Fleet:
         up = self._up_time + sum(self.now - since for since in self._up_since.values())
         paid = self._paid + sum(self.now - since for since in self._paid_from.values())
         return Totals(
-            self.now,
-            *(
-                float(lanes[name].sum())
-                for name in ("busy", "compute", "storage", "transfer", "overhead", "block_seconds")
-            ),
+            time_s=self.now,
+            busy=float(lanes["busy"].sum()),
+            compute=float(lanes["compute"].sum()),
+            storage=float(lanes["storage"].sum()),
+            transfer=float(lanes["transfer"].sum()),
+            overhead=float(lanes["overhead"].sum()),
+            kv_block_seconds=float(lanes["block_seconds"].sum()),
             lane_seconds=float(up * width),
             paid_seconds=float(paid),
             steps=int(lanes["steps"].sum()),

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from planner.errors import InputError, Notice, Problem
-from planner.results.records import Records
 from planner.simulation.around import after_the_model, before_the_model
 from planner.simulation.collect import collect
 from planner.simulation.control import (
     FleetEnvironment,
-    RandomFailures,
     autoscale,
     planned_events,
+    random_failures,
 )
 from planner.simulation.fleet import Fleet
 from planner.simulation.layout import build_plane
 from planner.simulation.timeline import Sampler
-from planner.traffic.requests import Requests
+from planner.streams import stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from planner.results.records import FloatArray
+    from planner.results.records import FloatArray, Records
     from planner.scenario.model import Scenario
     from planner.simulation.control import Control
     from planner.simulation.system import System
+    from planner.traffic.requests import Requests
 
 #: Time blocks after the warm-up, and the most counters of token gaps (blocks x classes).
 BLOCKS, MOST_HISTOGRAMS = 60, 2000
@@ -70,23 +71,24 @@ def run_llm(
     ahead = before_the_model(scenario, served, replication)
     if ahead.order is not None:
         rejected = rejected[ahead.order]
+    taken = Admissible(ahead.requests, rejected, notices)
+    controls = _controls(scenario, system, replication, control)
     end_s = requests.end_s if math.isfinite(requests.end_s) else math.nan
     if math.isnan(end_s):  # only the run itself tells when clients have sent their last request
-        fleet = _make_fleet(scenario, system, ahead.requests, rejected, np.zeros(1), replication)
-        _play(scenario, system, fleet, replication, control, math.inf)
+        fleet = _make_fleet(scenario, system, taken, np.zeros(1), replication)
+        _play(fleet, controls)
         end_s = float(np.nanmax(fleet.plane.requests["finished"]))
     edges = block_edges(scenario.simulation.warmup, end_s, len(requests.class_names))
-    fleet = _make_fleet(scenario, system, ahead.requests, rejected, edges, replication)
-    sampler = _play(scenario, system, fleet, replication, control, end_s)
+    fleet = _make_fleet(scenario, system, taken, edges, replication)
+    sampler = _play(fleet, controls, warmup=scenario.simulation.warmup, end_s=end_s)
     records = collect(scenario, system, fleet, sampler, end_s=end_s, requests=ahead.requests)
     records = after_the_model(scenario, ahead.restore(records), replication)
-    changing = scenario.fleet is not None and scenario.fleet.failures is not None
-    drawn = served.random or changing or system.fleet.router.kind in {"random", "power_of_two"}
+    drawn = served.random or system.fleet.random
     return replace(records, random=drawn, notices=[*requests.notices, *notices])
 
 
 def block_edges(warmup: float, end_s: float, classes: int) -> FloatArray:
-    """Return the starts of the time blocks: the warm-up, then :data:`BLOCKS` equal ones. [s]"""
+    """Return the starts [s] of the time blocks: the warm-up, then :data:`BLOCKS` equal ones."""
     blocks = max(10, min(BLOCKS, MOST_HISTOGRAMS // classes))
     edges = np.linspace(min(warmup, end_s), end_s, blocks, endpoint=False)
     return np.concatenate(([0.0], edges))
@@ -146,14 +148,10 @@ def admissible(requests: Requests, system: System) -> Admissible:
 
 
 def _make_fleet(
-    scenario: Scenario,
-    system: System,
-    requests: Requests,
-    rejected: npt.NDArray[np.bool_],
-    edges: FloatArray,
-    replication: int,
+    scenario: Scenario, system: System, taken: Admissible, edges: FloatArray, replication: int
 ) -> Fleet:
-    fleet = system.fleet
+    """Return the fleet before anything has happened, the requests loaded."""
+    fleet, requests = system.fleet, taken.requests
     most = fleet.replicas + sum(e.replicas for e in fleet.events if e.kind == "join")
     if fleet.autoscaler is not None:
         # replicas that drain while others start take places of their own
@@ -169,42 +167,42 @@ def _make_fleet(
             replicas=most,
             replicas_up=fleet.replicas,
             block_edges_s=edges,
-            rejected=rejected,
+            rejected=taken.rejected,
             output_tokens=requests.output_tokens,
         )
     )
 
 
+def _controls(
+    scenario: Scenario, system: System, replication: int, control: Sequence[Control]
+) -> list[Control]:
+    """Return all control processes: the scenario's, then the caller's."""
+    spec, seed = system.fleet, scenario.simulation.seed
+    controls: list[Control] = []
+    if spec.events:
+        delay = spec.failures.retry_delay if spec.failures else 0.0
+        controls.append(partial(planned_events, events=spec.events, retry_delay=delay))
+    if spec.autoscaler:
+        start = system.cold_start_s()
+        controls.append(partial(autoscale, policy=spec.autoscaler, cold_start_s=start))
+    if spec.failures:
+        named = partial(stream, seed, replication, "failures")
+        controls.append(partial(random_failures, policy=spec.failures, rng_of=named))
+    return [*controls, *control]
+
+
 def _play(
-    scenario: Scenario,
-    system: System,
-    fleet: Fleet,
-    replication: int,
-    control: Sequence[Control],
-    end_s: float,
+    fleet: Fleet, controls: Sequence[Control], *, warmup: float = 0.0, end_s: float = math.inf
 ) -> Sampler:
     """Run the clock to the end of the traffic, then until all is done or too late."""
-    env = FleetEnvironment(fleet)
-    spec, sampler = scenario.fleet, Sampler(fleet)
-    processes = [each(env, fleet) for each in control]
-    if spec is not None:
-        delay = spec.failures.retry_delay if spec.failures else 0.0
-        if spec.events:
-            processes.append(planned_events(env, fleet, spec.events, delay))
-        if spec.autoscaler:
-            start = system.cold_start_s()
-            processes.append(autoscale(env, fleet, spec.autoscaler, start))
-        if spec.failures:
-            seed = scenario.simulation.seed
-            RandomFailures(env, fleet, spec.failures, seed=seed, replication=replication)
-    changing = bool(processes) or (spec is not None and spec.failures is not None)
-    for process in processes:
-        env.process(process)
+    env, sampler = FleetEnvironment(fleet), Sampler(fleet)
+    for each in controls:
+        env.process(each(env, fleet))
     if math.isfinite(end_s):
-        env.process(sampler.sample(env, scenario.simulation.warmup, end_s))
+        env.process(sampler.sample(env, warmup, end_s))
         env.run(until=end_s)
-    sampler.take(end_s)
-    _drain(env, fleet, end_s, changing=changing)
+        sampler.take(end_s)
+    _drain(env, fleet, end_s, changing=bool(controls))
     return sampler
 
 
@@ -221,5 +219,3 @@ def _drain(env: FleetEnvironment, fleet: Fleet, end_s: float, *, changing: bool)
     slice_s = max(end_s / 200, 1.0) if math.isfinite(end_s) else 60.0
     while not fleet.done and env.now < limit:
         env.run(until=min(env.now + slice_s, limit))
-
-

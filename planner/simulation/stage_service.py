@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,7 +112,7 @@ def _timeline(times: StageTimes, end_s: float) -> Timeline:
         np.searchsorted(np.sort(each[~np.isnan(each)]), at, side="right")
         for each in (times.arrival_s, times.admitted_s, times.departure_s)
     )
-    shares = [station_shares(times, a, b) for a, b in zip(at, at[1:], strict=False)]
+    shares = [station_shares(times, a, b) for a, b in pairwise(at.tolist())]
 
     def column(name: str) -> FloatArray:
         return np.array([0.0, *(share[name] for share in shares)])

@@ -136,15 +136,25 @@ def build_system(scenario: Scenario) -> System:
     shape = _at("service.model", lambda: _shape(service, scenario.base_dir))
     device = _at("fleet.device", lambda: _device(fleet))
     profile = _at("service.profile", lambda: _profile(service, scenario.base_dir))
-    degrees = {
-        "tensor_parallel": fleet.tensor_parallel,
-        "pipeline_parallel": fleet.pipeline_parallel,
-    }
     step = _at(
         "service.settings",
-        lambda: step_time(shape, device, service.settings, profile, **degrees),
+        lambda: step_time(
+            shape,
+            device,
+            service.settings,
+            profile,
+            tensor_parallel=fleet.tensor_parallel,
+            pipeline_parallel=fleet.pipeline_parallel,
+        ),
     )
-    pool = kv_pool(shape, device, service.settings, service.engine, **degrees)
+    pool = kv_pool(
+        shape,
+        device,
+        service.settings,
+        service.engine,
+        tensor_parallel=fleet.tensor_parallel,
+        pipeline_parallel=fleet.pipeline_parallel,
+    )
     weights = weight_bytes(shape, service.settings)
     system = System(service, fleet, shape, device, profile, step, pool, weights)
     _at("fleet.price", lambda: system.price_per_replica_hour)
@@ -160,7 +170,10 @@ def _at(path: str, resolve: Callable[[], T]) -> T:
         return resolve()
     except InputError as error:
         raise InputError(
-            [each if each.path or each.file else replace(each, path=path) for each in error.problems]
+            [
+                each if each.path or each.file else replace(each, path=path)
+                for each in error.problems
+            ]
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,7 +53,7 @@ class Sampler:
         """Return the samples as arrays."""
         snapshots, totals = zip(*self._taken, strict=True)
         blocks = self._fleet.plane.config[0].blocks
-        shares = [shares_between(a, b, blocks) for a, b in zip(totals, totals[1:], strict=False)]
+        shares = [shares_between(a, b, blocks) for a, b in pairwise(totals)]
         columns = {
             name: np.array([0.0, *(share[name] for share in shares)])
             for name in ("busy", "compute", "storage", "transfer", "kv_cache")
@@ -77,5 +78,3 @@ def shares_between(before: Totals, now: Totals, blocks: int) -> dict[str, float]
     }
     used = now.kv_block_seconds - before.kv_block_seconds
     return {**shares, "kv_cache": used / (time * blocks)}
-
-

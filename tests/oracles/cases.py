@@ -67,7 +67,9 @@ def cases(draw, scheduler=None, closed=None, changes=False):
         clients = draw(st.integers(1, 5))
         think[start:] = rng.choice([0.0, 0.7], n - start)
         arrivals[start:] = np.inf
-        arrivals[start : start + clients] = rng.choice([0.0, 0.5], len(arrivals[start : start + clients]))
+        arrivals[start : start + clients] = rng.choice(
+            [0.0, 0.5], len(arrivals[start : start + clients])
+        )
         loops = (ClosedLoop(0, start, n, clients),)
     requests = Requests(
         arrival_s=arrivals,
@@ -137,7 +139,13 @@ def run_stepper(case):
     loops = [range(min(each.start + each.clients, each.stop), each.stop) for each in r.closed]
     coefficients = step_coefficients(**case.coefficients)[0]
     stepper = Stepper(
-        seqs, case.limits, coefficients, case.replicas, case.up, loops, case.changes,
+        seqs,
+        case.limits,
+        coefficients,
+        case.replicas,
+        case.up,
+        loops,
+        case.changes,
         issue_before=r.end_s,
     )
     stepper.run()

@@ -54,7 +54,6 @@ class Seq:
         return self.prompt + self.tokens - self.cached
 
 
-
 @dataclass
 class Limits:
     scheduler: str = "chunked"
@@ -92,9 +91,9 @@ class Lane:
         """When the next step could start; None while one is under way or there is nothing."""
         if self.end is not None or not (self.waiting or self.running or self.batch):
             return None
-        if self.l.scheduler == "static" and not self.batch:
-            if len(self.waiting) < self.l.batch_size:
-                return max(self.rest, self.waiting[0].queued + self.l.timeout)
+        few = len(self.waiting) < self.l.batch_size
+        if self.l.scheduler == "static" and not self.batch and few:
+            return max(self.rest, self.waiting[0].queued + self.l.timeout)
         return self.rest
 
     def begin(self, now):
@@ -236,8 +235,9 @@ class Lane:
 
 
 class Stepper:
-    def __init__(self, seqs, limits, coefficients, replicas, up, loops=(), changes=(),
-                 issue_before=math.inf):
+    def __init__(
+        self, seqs, limits, coefficients, replicas, up, loops=(), changes=(), issue_before=math.inf
+    ):
         self.lanes = [
             Lane(limits, coefficients, n // limits.lanes_per_replica)
             for n in range(replicas * limits.lanes_per_replica)
@@ -270,9 +270,13 @@ class Stepper:
         if self.limits.router == "session_affinity":
             return max(up, key=lambda r: mix(seed, seq.session, r))
         if self.limits.router == "least_kv":
-            return min(up, key=lambda r: (
-                sum(self.limits.blocks - e.free for e in self.lanes if e.replica == r),
-                self.outstanding(r)))
+            return min(
+                up,
+                key=lambda r: (
+                    sum(self.limits.blocks - e.free for e in self.lanes if e.replica == r),
+                    self.outstanding(r),
+                ),
+            )
         return min(up, key=self.outstanding)
 
     def arrive(self, seq, now):
@@ -305,9 +309,18 @@ class Stepper:
         if kind == "fail":
             for lane in (e for e in self.lanes if e.replica == r):
                 for seq in lane.running + lane.waiting:
-                    fresh = Seq(seq.row, seq.arrival, seq.prompt, seq.output, seq.klass,
-                                seq.session, seq.loop, seq.think, retries=seq.retries + 1,
-                                preemptions=seq.preemptions)
+                    fresh = Seq(
+                        seq.row,
+                        seq.arrival,
+                        seq.prompt,
+                        seq.output,
+                        seq.klass,
+                        seq.session,
+                        seq.loop,
+                        seq.think,
+                        retries=seq.retries + 1,
+                        preemptions=seq.preemptions,
+                    )
                     self.seqs[seq.row].__dict__.update(fresh.__dict__)
                     heapq.heappush(self.events, (now + delay, True, seq.row))
                 lane.waiting, lane.running, lane.batch = [], [], []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 STATES = ("waiting", "running", "finished", "rejected")
 
 
-def assert_same(case, stepper, fleet):
+def assert_same(stepper, fleet):
     rows = fleet.plane.requests
     for name, field in (
         ("arrival", "arrival"), ("admitted", "admitted"), ("first", "first"),
@@ -37,7 +37,7 @@ def assert_same(case, stepper, fleet):
 @settings(max_examples=150, deadline=None)
 def test_open_loops_are_simulated_exactly(scheduler, data):
     case = data.draw(cases(scheduler, closed=False))
-    assert_same(case, run_stepper(case), run_plane(case))
+    assert_same(run_stepper(case), run_plane(case))
 
 
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
@@ -45,7 +45,7 @@ def test_open_loops_are_simulated_exactly(scheduler, data):
 @settings(max_examples=150, deadline=None)
 def test_closed_loops_are_simulated_exactly(scheduler, data):
     case = data.draw(cases(scheduler, closed=True))
-    assert_same(case, run_stepper(case), run_plane(case))
+    assert_same(run_stepper(case), run_plane(case))
 
 
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
@@ -53,7 +53,7 @@ def test_closed_loops_are_simulated_exactly(scheduler, data):
 @settings(max_examples=150, deadline=None)
 def test_failures_and_repairs_are_simulated_exactly(scheduler, data):
     case = data.draw(cases(scheduler, changes=True))
-    assert_same(case, run_stepper(case), run_plane(case))
+    assert_same(run_stepper(case), run_plane(case))
 
 
 @given(case=cases(), stops=st.lists(st.floats(0, 40), max_size=6))

@@ -1,8 +1,8 @@
 """KV cache of a lane: blocks and counters, so that a decode step costs O(1).
 
 While a sequence decodes, its cached tokens grow by one per decode step: ``step - origin`` with a
-constant origin. It needs a new block whenever its cached tokens divide by the block size, that is at
-steps congruent to its origin; counting origins by residue gives the blocks a step needs without
+constant origin. It needs a new block whenever its cached tokens divide by the block size, that is
+at steps congruent to its origin; counting origins by residue gives the blocks a step needs without
 touching a sequence. The same holds for the step at which a sliding window is full.
 """
 
@@ -42,9 +42,7 @@ def start_decoding(p: Plane, e: int, k: int, cached: int, steps: int) -> None:
     p.slots[e, k].origin = origin
     p.slots[e, k].finish = lane.step + steps
     p.slots[e, k].last = lane.now
-    lane.finishes = push(
-        p.finishes, e, lane.finishes, float(lane.step + steps), i
-    )
+    lane.finishes = push(p.finishes, e, lane.finishes, float(lane.step + steps), i)
     lane.decoding += 1
     p.decoding_of[e, p.requests[i].klass] += 1
     lane.context += cached

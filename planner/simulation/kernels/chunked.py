@@ -39,12 +39,19 @@ def advance_chunked(p: Plane, e: int, limit: float) -> int:
 
 
 @kernel
+def _can_join(p: Plane, e: int) -> bool:
+    """Return whether a request waits and a slot is free."""
+    lane = p.lanes[e]
+    return bool(lane.waiting > 0 and lane.running < p.config[0].max_num_seqs)
+
+
+@kernel
 def _can_admit(p: Plane, e: int, needed: int) -> bool:
     """Return whether the first waiting request could join the next step."""
     lane = p.lanes[e]
     config = p.config[0]
     budget = config.max_num_batched_tokens - lane.decoding
-    if lane.waiting == 0 or lane.running == config.max_num_seqs or budget <= 0:
+    if budget <= 0 or not _can_join(p, e):
         return False
     i = lane.queue_head
     chunk = min(p.requests[i].prompt + p.requests[i].generated, budget)
@@ -67,7 +74,7 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
         k = lane.partial
         if k != NONE and lane.prefills == 0:
             done = lane.partial_done
-        elif k == NONE and not preempted and lane.waiting > 0 and lane.running < config.max_num_seqs:
+        elif k == NONE and not preempted and _can_join(p, e):
             done = 0
         else:
             break
@@ -98,6 +105,4 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
             context_in_window += float(min(done, config.window - 1) + chunk)
     lane.decode_step = 1 if n > 0 else 0
     tokens = config.max_num_batched_tokens - budget
-    start_step(
-        p, e, tokens, sequences, samples, attended, in_window, context, context_in_window
-    )
+    start_step(p, e, tokens, sequences, samples, attended, in_window, context, context_in_window)

@@ -24,6 +24,10 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # (measured: 13 times the run time).
 _OPTIONS = {"cache": True, "_nrt": False, "error_model": "numpy", "no_cfunc_wrapper": True}
 
+# numba's type hints leave out the configuration and the options used here
+_config: Any = numba.config
+_njit: Any = numba.njit
+
 
 def _writable(folder: Path) -> bool:
     """Return whether files can be made in `folder`, which is created if need be."""
@@ -66,13 +70,13 @@ CACHE_FOLDER = cache_folder()
 
 def _compile(function: Function, *, wrapper: bool) -> Function:
     """Return `function` as a numba dispatcher that caches in :data:`CACHE_FOLDER`."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(CACHE_FOLDER)
+    before = _config.CACHE_DIR
+    _config.CACHE_DIR = str(CACHE_FOLDER)
     try:
-        dispatcher: Function = numba.njit(**_OPTIONS, no_cpython_wrapper=not wrapper)(function)
+        dispatcher: Function = _njit(**_OPTIONS, no_cpython_wrapper=not wrapper)(function)
         return dispatcher
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 def entry(function: Function) -> Function:

@@ -40,7 +40,7 @@ def mix(a: int, b: int, c: int) -> int:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
-    return np.int64(z >> np.uint64(1))
+    return int(z >> np.uint64(1))
 
 
 @kernel
@@ -110,7 +110,7 @@ def lane_of(p: Plane, replica: int) -> int:
         a, b = p.lanes[e], p.lanes[best]
         if a.waiting + a.running < b.waiting + b.running:
             best = e
-    return best
+    return int(best)
 
 
 @kernel

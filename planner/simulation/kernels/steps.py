@@ -29,7 +29,7 @@ def attended_window(done: int, chunk: int, window: int) -> float:
 
 
 @kernel
-def start_step(
+def start_step(  # noqa: PLR0917 - a kernel, called with positions
     p: Plane,
     e: int,
     tokens: int,
@@ -139,7 +139,7 @@ def start_decode(p: Plane, e: int) -> None:
 
 
 @kernel
-def decode_alone(p: Plane, e: int, limit: float) -> int:
+def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat, see below
     """Run decode-only steps of lane `e` that start before `limit`; return how many finished.
 
     Blocks for the first of them must be free. Stops when a step would end after `limit` (it is

@@ -140,7 +140,7 @@ def first_token(p: Plane, e: int, k: int) -> bool:
 
 @kernel
 def end_prefill(p: Plane, e: int, k: int, cached: int) -> int:
-    """The prefill of slot `k` ended with `cached` tokens cached; return how many finished (0, 1).
+    """End the prefill of slot `k` with `cached` tokens cached; return how many finished (0, 1).
 
     In a static batch the cache belongs to the batch, not to the sequence.
     """
@@ -156,9 +156,7 @@ def end_prefill(p: Plane, e: int, k: int, cached: int) -> int:
         finish(p, e, k)
         return 1
     if static:
-        lane.finishes = push(
-            p.finishes, e, lane.finishes, float(lane.step + steps), i
-        )
+        lane.finishes = push(p.finishes, e, lane.finishes, float(lane.step + steps), i)
         lane.decoding += 1
         p.decoding_of[e, p.requests[i].klass] += 1
     else:
