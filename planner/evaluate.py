@@ -54,6 +54,7 @@ def simulate(
     *,
     command: str = "",
     control: Sequence[Control] = (),
+    extra_replicas: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - does nothing
 ) -> Run:
     """Simulate a scenario.
@@ -67,6 +68,8 @@ def simulate(
     control : sequence of callable
         Control processes of your own, each called with the clock and the fleet; see
         ``docs/extending.md``.
+    extra_replicas : int
+        Replicas that they may order beside those of the scenario.
     progress : callable
         Called with the replications done and their number.
 
@@ -88,9 +91,19 @@ def simulate(
             saturation = min(stage.saturation_rate() for stage in service.stages)
         else:
             assert system is not None  # noqa: S101 - one of the two kinds
-            records.append(run_llm(scenario, system, requests, replication=k, control=control))
+            records.append(
+                run_llm(
+                    scenario,
+                    system,
+                    requests,
+                    replication=k,
+                    control=control,
+                    extra_replicas=extra_replicas,
+                )
+            )
             if k == 0:
-                saturation = _saturation(scenario, system, requests, records[0])
+                up = serving_replicas(scenario, records[0].timeline, controlled=bool(control))
+                saturation = _saturation(system, requests, up)
         offered.append(_offered(requests, records[-1]))
     progress(total, total)
     context = RunContext(
@@ -149,9 +162,9 @@ def replications(scenario: Scenario) -> int:
     return scenario.simulation.replications if drawn else 1
 
 
-def _saturation(scenario: Scenario, system: System, requests: Requests, records: Records) -> float:
+def _saturation(system: System, requests: Requests, replicas: float) -> float:
     """Return the highest rate [1/s] that model, fleet and the stages around it sustain."""
-    rate = saturation_per_replica(system, requests) * serving_replicas(scenario, records.timeline)
+    rate = saturation_per_replica(system, requests) * replicas
     around = (*system.service.before, *system.service.after)
     return min([rate, *(stage.saturation_rate() for stage in around)])
 

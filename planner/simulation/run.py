@@ -46,6 +46,7 @@ def run_llm(
     *,
     replication: int,
     control: Sequence[Control] = (),
+    extra_replicas: int = 0,
 ) -> Records:
     """Simulate one replication of an LLM on its fleet.
 
@@ -61,6 +62,8 @@ def run_llm(
         Number of the replication, for random streams.
     control : sequence of callable
         Control processes beside those of the scenario, each called with the clock and the fleet.
+    extra_replicas : int
+        Replicas that they may order beside those of the scenario.
 
     Raises
     ------
@@ -75,11 +78,11 @@ def run_llm(
     controls = _controls(scenario, system, replication, control)
     end_s = requests.end_s if math.isfinite(requests.end_s) else math.nan
     if math.isnan(end_s):  # only the run itself tells when clients have sent their last request
-        fleet = _make_fleet(scenario, system, taken, np.zeros(1), replication)
+        fleet = _make_fleet(scenario, system, taken, np.zeros(1), replication, extra_replicas)
         _play(fleet, controls)
         end_s = float(np.nanmax(fleet.plane.requests["finished"]))
     edges = block_edges(scenario.simulation.warmup, end_s, len(requests.class_names))
-    fleet = _make_fleet(scenario, system, taken, edges, replication)
+    fleet = _make_fleet(scenario, system, taken, edges, replication, extra_replicas)
     sampler = _play(fleet, controls, warmup=scenario.simulation.warmup, end_s=end_s)
     records = collect(scenario, system, fleet, sampler, end_s=end_s, requests=ahead.requests)
     records = after_the_model(scenario, ahead.restore(records), replication)
@@ -147,12 +150,18 @@ def admissible(requests: Requests, system: System) -> Admissible:
     return Admissible(served, rejected, notices)
 
 
-def _make_fleet(
-    scenario: Scenario, system: System, taken: Admissible, edges: FloatArray, replication: int
+def _make_fleet(  # noqa: PLR0917 - as called, twice, above
+    scenario: Scenario,
+    system: System,
+    taken: Admissible,
+    edges: FloatArray,
+    replication: int,
+    extra_replicas: int,
 ) -> Fleet:
     """Return the fleet before anything has happened, the requests loaded."""
     fleet, requests = system.fleet, taken.requests
-    most = fleet.replicas + sum(e.replicas for e in fleet.events if e.kind == "join")
+    joining = sum(each.replicas for each in fleet.events if each.kind == "join")
+    most = fleet.replicas + joining + extra_replicas
     if fleet.autoscaler is not None:
         # replicas that drain while others start take places of their own
         most = fleet.autoscaler.max_replicas + most

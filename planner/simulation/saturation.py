@@ -65,18 +65,18 @@ def saturation_per_replica(system: System, requests: Requests) -> float:
     return float((last - first) / (finished[last] - finished[first]))
 
 
-def serving_replicas(scenario: Scenario, timeline: Timeline) -> float:
+def serving_replicas(scenario: Scenario, timeline: Timeline, *, controlled: bool) -> float:
     """Return how many replicas serve, averaged over time: what the saturation rate multiplies.
 
-    With an autoscaler they are as many as it may order; with failures each is up for its
-    availability; else the time average of the replicas that were up.
+    With planned events or control processes of the user (`controlled`) it is the time average of
+    the replicas that were up; with an autoscaler as many as it may order; with failures each is
+    up for its availability.
     """
     fleet = scenario.fleet
     if fleet is None:
         return 1.0
     availability = fleet.failures.availability() if fleet.failures else 1.0
-    if fleet.autoscaler is not None:
-        return fleet.autoscaler.max_replicas * availability
-    if not fleet.events:
-        return fleet.replicas * availability
+    if not (controlled or fleet.events):
+        scaler = fleet.autoscaler
+        return (fleet.replicas if scaler is None else scaler.max_replicas) * availability
     return float(timeline.replicas_up[:-1] @ np.diff(timeline.time_s) / timeline.time_s[-1])
