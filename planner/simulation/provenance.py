@@ -15,7 +15,7 @@ def served_by(scenario: Scenario, system: System | None) -> str:
     service = scenario.service
     if system is None:
         names = [stage.name for stage in getattr(service, "stages", ())]
-        return f"{len(names)} stages: {', '.join(names)}"
+        return f"stages: {', '.join(names)}"
     fleet, engine, settings = system.fleet, system.service.engine, system.service.settings
     degrees = [
         f"{short}{degree}"

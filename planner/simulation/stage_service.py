@@ -59,6 +59,8 @@ def run_stage_service(
     n = int(sent.sum())
     departure = times.departure_s[sent]
     admitted = times.admitted_s[sent]
+    # requests wait at every station, not only for the first: admission is where waits add up to
+    waited = np.where(np.isnan(departure), admitted, times.arrival_s[sent] + times.parts[sent, 0])
     status = np.full(n, WAITING, np.int8)
     status[~np.isnan(admitted)] = RUNNING
     status[~np.isnan(departure)] = FINISHED
@@ -68,7 +70,7 @@ def run_stage_service(
     random = requests.random or any(s.variability.kind != "constant" for s in service.stages)
     return Records(
         arrival_s=times.arrival_s[sent],
-        admitted_s=admitted,
+        admitted_s=waited,
         first_token_s=departure,
         finished_s=departure,
         prompt_tokens=requests.prompt_tokens[sent],
