@@ -22,12 +22,8 @@ def scenario_schema() -> dict[str, Any]:
     schema = {"$schema": _DRAFT, **Scenario.model_json_schema(mode="validation")}
     for node in [schema, *schema["$defs"].values()]:
         _describe(node)
-    for union in _unions(schema):
-        for reference in union["discriminator"]["mapping"].values():
-            member = schema["$defs"][reference.removeprefix("#/$defs/")]
-            required = member.setdefault("required", [])
-            if "kind" not in required:  # it has a default in Python, but tells members apart here
-                required.insert(0, "kind")
+    for union in _unions(schema):  # a kind has a default in Python, but tells members apart here
+        union["required"] = [union["discriminator"]["propertyName"]]
     return schema
 
 
