@@ -194,7 +194,7 @@ def test_educations_fleet_follows_the_day():
 
 
 def test_finance_loses_replicas_and_retries_their_requests():
-    made = run("finance", "simulation.replications=2")
+    made = run("finance", "simulation.replications=1", "fleet.failures.mtbf=2 h")
     assert made.result.whole.metrics.requests["retried"] > 0
     ups = [records.timeline.replicas_up.min() for records in made.records]
     assert min(ups) < load("finance").fleet.replicas
