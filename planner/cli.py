@@ -163,9 +163,7 @@ def _simulate(spec: Scenario, *, quiet: bool) -> Run:
     if quiet:
         return evaluate.simulate(spec, command=command)
     with progress("simulating") as advance:
-        return evaluate.simulate(
-            spec, command=command, progress=lambda done, total: advance(done / total)
-        )
+        return evaluate.simulate(spec, command=command, progress=advance)
 
 
 def _versions() -> dict[str, str]:

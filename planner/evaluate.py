@@ -55,7 +55,7 @@ def simulate(
     command: str = "",
     control: Sequence[Control] = (),
     extra_replicas: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - does nothing
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
 ) -> Run:
     """Simulate a scenario.
 
@@ -71,7 +71,7 @@ def simulate(
     extra_replicas : int
         Replicas that they may order beside those of the scenario.
     progress : callable
-        Called with the replications done and their number.
+        Called now and then with the share of the work that is done.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def simulate(
     records: list[Records] = []
     saturation, offered = math.nan, list[float | None]()
     for k in range(total):
-        progress(k, total)
+        progress(k / total)
         requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
         if isinstance(service, StagesService):
             records.append(run_stage_service(scenario, service, requests, replication=k))
@@ -99,13 +99,14 @@ def simulate(
                     replication=k,
                     control=control,
                     extra_replicas=extra_replicas,
+                    progress=_of(k, total, progress),
                 )
             )
             if k == 0:
                 up = serving_replicas(scenario, records[0].timeline, controlled=bool(control))
                 saturation = _saturation(system, requests, up)
         offered.append(_offered(requests, records[-1]))
-    progress(total, total)
+    progress(1.0)
     context = RunContext(
         command=command,
         tool_version=__version__,
@@ -160,6 +161,11 @@ def replications(scenario: Scenario) -> int:
         drawn |= any(stage.variability.kind != "constant" for stage in around)
         drawn |= fleet.random
     return scenario.simulation.replications if drawn else 1
+
+
+def _of(k: int, total: int, progress: Callable[[float], None]) -> Callable[[float], None]:
+    """Return what reports the share of replication `k` as a share of all."""
+    return lambda share: progress((k + share) / total)
 
 
 def _saturation(system: System, requests: Requests, replicas: float) -> float:

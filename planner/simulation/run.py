@@ -25,7 +25,7 @@ from planner.simulation.timeline import Sampler
 from planner.streams import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from planner.results.records import FloatArray, Records
     from planner.scenario.model import Scenario
@@ -47,6 +47,7 @@ def run_llm(
     replication: int,
     control: Sequence[Control] = (),
     extra_replicas: int = 0,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
 ) -> Records:
     """Simulate one replication of an LLM on its fleet.
 
@@ -64,6 +65,8 @@ def run_llm(
         Control processes beside those of the scenario, each called with the clock and the fleet.
     extra_replicas : int
         Replicas that they may order beside those of the scenario.
+    progress : callable
+        Called now and then with the share of the traffic that is done.
 
     Raises
     ------
@@ -79,11 +82,11 @@ def run_llm(
     end_s = requests.end_s if math.isfinite(requests.end_s) else math.nan
     if math.isnan(end_s):  # only the run itself tells when clients have sent their last request
         fleet = _make_fleet(scenario, system, taken, np.zeros(1), replication, extra_replicas)
-        _play(fleet, controls)
+        _play(fleet, controls, progress)
         end_s = float(np.nanmax(fleet.plane.requests["finished"]))
     edges = block_edges(scenario.simulation.warmup, end_s, len(requests.class_names))
     fleet = _make_fleet(scenario, system, taken, edges, replication, extra_replicas)
-    sampler = _play(fleet, controls, warmup=scenario.simulation.warmup, end_s=end_s)
+    sampler = _play(fleet, controls, progress, warmup=scenario.simulation.warmup, end_s=end_s)
     records = collect(scenario, system, fleet, sampler, end_s=end_s, requests=ahead.requests)
     records = after_the_model(scenario, ahead.restore(records), replication)
     drawn = served.random or system.fleet.random
@@ -201,14 +204,19 @@ def _controls(
 
 
 def _play(
-    fleet: Fleet, controls: Sequence[Control], *, warmup: float = 0.0, end_s: float = math.inf
+    fleet: Fleet,
+    controls: Sequence[Control],
+    progress: Callable[[float], None],
+    *,
+    warmup: float = 0.0,
+    end_s: float = math.inf,
 ) -> Sampler:
     """Run the clock to the end of the traffic, then until all is done or too late."""
     env, sampler = FleetEnvironment(fleet), Sampler(fleet)
     for each in controls:
         env.process(each(env, fleet))
     if math.isfinite(end_s):
-        env.process(sampler.sample(env, warmup, end_s))
+        env.process(sampler.sample(env, warmup, end_s, progress))
         env.run(until=end_s)
         sampler.take(end_s)
     _drain(env, fleet, end_s, changing=bool(controls))

@@ -10,6 +10,8 @@ import numpy as np
 from planner.results.records import Timeline
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from planner.simulation.control import FleetEnvironment, Process
     from planner.simulation.fleet import Fleet, Snapshot, Totals
 
@@ -36,12 +38,15 @@ class Sampler:
         if np.isfinite(at) and at > self._taken[-1][1].time_s:
             self._taken.append((self._fleet.snapshot(), self._fleet.totals()))
 
-    def sample(self, env: FleetEnvironment, warmup: float, end_s: float) -> Process:
-        """Sample evenly until `end_s`, and at the end of the warm-up."""
+    def sample(
+        self, env: FleetEnvironment, warmup: float, end_s: float, progress: Callable[[float], None]
+    ) -> Process:
+        """Sample evenly until `end_s`, and at the end of the warm-up; tell `progress` the share."""
         times = np.linspace(0.0, end_s, SAMPLES + 1)[1:-1]
         for time in np.union1d(times, [warmup] if 0 < warmup < end_s else []):
             yield env.timeout(time - env.now)
             self.take(env.now)
+            progress(env.now / end_s)
             if time == warmup:
                 self._window_from = self._taken[-1][1]
 
