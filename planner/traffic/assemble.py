@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from planner.traffic.classes import RequestClass
     from planner.traffic.intensity import FloatArray, IntArray
     from planner.traffic.open_loop import Merged, Source
-    from planner.traffic.spec import RequestClass, Traffic
 
 
 class _Rows(NamedTuple):
@@ -37,12 +37,36 @@ class _Rows(NamedTuple):
     think_s: FloatArray
 
 
+class Offer(NamedTuple):
+    """What arrives, as a traffic spec says it.
+
+    Parameters
+    ----------
+    classes : tuple of RequestClass
+        The classes.
+    duration : float or None
+        Requests arrive before it. [s]
+    requests : int or None
+        How many.
+    rate : float or None
+        Total mean rate of the open-loop arrivals. [1/s]
+    random : bool
+        Whether anything is drawn.
+    """
+
+    classes: tuple[RequestClass, ...]
+    duration: float | None
+    requests: int | None
+    rate: float | None
+    random: bool
+
+
 class Assembler:
     """Draws one replication, class by class, each use of random numbers from its own stream.
 
     Parameters
     ----------
-    traffic : Traffic
+    offer : Offer
         What to draw.
     seed, replication : int
         As of :func:`planner.streams.stream`.
@@ -50,9 +74,9 @@ class Assembler:
         Folder that relative paths start from.
     """
 
-    def __init__(self, traffic: Traffic, seed: int, replication: int, base: Path) -> None:
-        self._traffic, self._seed, self._replication, self._base = traffic, seed, replication, base
-        self._classes = traffic.request_classes
+    def __init__(self, offer: Offer, seed: int, replication: int, base: Path) -> None:
+        self._offer, self._seed, self._replication, self._base = offer, seed, replication, base
+        self._classes = offer.classes
         self._notices: list[Notice] = []
 
     def requests(self) -> Requests:
@@ -63,11 +87,11 @@ class Assembler:
         InputError
             If a file cannot be used, nothing arrives, or too much would.
         """
-        traffic = self._traffic
+        offer = self._offer
         sources, notices = load_sources(self._classes, self._base)
-        sources = scale(sources, traffic.rate, traffic.duration)
+        sources = scale(sources, offer.rate, offer.duration)
         merged = merge(
-            sources, lambda k: self._stream("arrivals", k), traffic.duration, traffic.requests
+            sources, lambda k: self._stream("arrivals", k), offer.duration, offer.requests
         )
         self._notices += notices + merged.notices
         parts = [self._open_rows(sources, merged)]
@@ -87,7 +111,7 @@ class Assembler:
             class_names=tuple(each.name for each in self._classes),
             closed=tuple(loops),
             end_s=merged.end_s,
-            random=traffic.random,
+            random=offer.random,
             notices=list(dict.fromkeys(self._notices)),
         )
 
@@ -133,7 +157,7 @@ class Assembler:
         requests ends share it in the proportion of their clients.
         """
         loops = [k for k, each in enumerate(self._classes) if each.arrivals.kind == "closed_loop"]
-        total = self._traffic.requests
+        total = self._offer.requests
         if total is None or open_loop:
             return {k: self._loop(k).most_requests(end_s) for k in loops}
         clients = np.array([self._loop(k).clients for k in loops])

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from planner.traffic.arrivals import DrawnArrivals
+    from planner.traffic.classes import RequestClass
     from planner.traffic.intensity import FloatArray
-    from planner.traffic.spec import RequestClass
 
     #: What gives one class its times, with files already read.
     Source = DrawnArrivals | Trace

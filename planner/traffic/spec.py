@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from planner.spec import Spec
 from planner.traffic.arrivals import Arrivals
-from planner.traffic.assemble import Assembler
+from planner.traffic.assemble import Assembler, Offer
+from planner.traffic.classes import RequestClass, conflict
 from planner.traffic.lengths import Lengths, LengthsFromArrivals
 from planner.traffic.renewal import MAX_REQUESTS
 from planner.units import PositiveDuration, Rate
@@ -20,44 +21,6 @@ if TYPE_CHECKING:
 
 #: Name of the class of traffic that is written inline.
 INLINE = "requests"
-
-
-class RequestClass(Spec):
-    """Requests of one kind, with their own arrivals, lengths and objectives.
-
-    Parameters
-    ----------
-    name : str
-        Unique among the classes; also names its random streams.
-    arrivals : Arrivals
-        When they come.
-    lengths : Lengths
-        How long they are; by default those of the trace, where the arrivals are one.
-    objectives : str
-        What this class must meet, as ``ttft:p95<500ms; e2e:p99<=30s``.
-    sessions : float
-        Mean requests per conversation, >= 1, for routers that keep a conversation on one
-        replica. Without it each request is a conversation of its own; clients of a closed loop
-        are always one each.
-    """
-
-    name: Annotated[str, Field(min_length=1)]
-    arrivals: Arrivals
-    lengths: Lengths = LengthsFromArrivals()
-    objectives: str | None = None
-    sessions: Annotated[float, Field(ge=1)] | None = None
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        problem = _conflict(self.arrivals, self.lengths, self.sessions)
-        if problem:
-            raise PydanticCustomError("request_class", "{problem}", {"problem": problem})
-        return self
-
-    @property
-    def random(self) -> bool:
-        """Whether anything about these requests is drawn."""
-        return self.arrivals.random or self.lengths.random or self.sessions is not None
 
 
 class Traffic(Spec):
@@ -108,7 +71,7 @@ class Traffic(Spec):
             return f"must have a name of its own for each class, got {twice!r} twice" * bool(twice)
         if self.arrivals is None:
             return "must have 'arrivals' (and 'lengths'), or 'classes', got neither"
-        return _conflict(self.arrivals, self.lengths or LengthsFromArrivals(), self.sessions)
+        return conflict(self.arrivals, self.lengths or LengthsFromArrivals(), self.sessions)
 
     def _end_problem(self) -> str:
         kinds = [each.arrivals.kind for each in self.request_classes]
@@ -160,15 +123,5 @@ class Traffic(Spec):
         InputError
             If a file cannot be used, nothing arrives, or too much would.
         """
-        return Assembler(self, seed, replication, base_dir).requests()
-
-
-def _conflict(arrivals: Arrivals, lengths: Lengths, sessions: float | None) -> str:
-    """Return why the parts of a class do not go together, or an empty text."""
-    if lengths.kind == "from_arrivals" and arrivals.kind != "trace":
-        return (
-            f"must have 'lengths' where arrivals are {arrivals.kind}; only a trace brings its own"
-        )
-    if sessions is not None and arrivals.kind == "closed_loop":
-        return "must have no 'sessions' in a closed loop: each client is one"
-    return ""
+        offer = Offer(self.request_classes, self.duration, self.requests, self.rate, self.random)
+        return Assembler(offer, seed, replication, base_dir).requests()
