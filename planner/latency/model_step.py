@@ -167,6 +167,8 @@ def step_time(
     )
     if shape.n_windowed_layers:
         values["window"] = float(shape.sliding_window)
+    origin = shape.origin
+    ledger.use(SourcedNumber("parameters", shape.parameters, "-", origin.provenance, origin.source))
     return StepTime(step_coefficients(**values), list(ledger.numbers.values()))
 
 
