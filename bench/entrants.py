@@ -145,6 +145,17 @@ def vllm_sr_sim(n: int) -> float:
     return cpu_seconds(lambda: fleet.run(requests))
 
 
+def planner_llm(n: int) -> float:
+    """Evaluate bench/million.yaml: traffic, every step of every replica, and all statistics."""
+    from planner.evaluate import simulate
+    from planner.scenario.reader import load_scenario
+
+    file = Path(__file__).resolve().with_name("million.yaml")
+    simulate(load_scenario(file, ["traffic.requests=1000"]))  # compiles
+    scenario = load_scenario(file, [f"traffic.requests={n}"])
+    return cpu_seconds(lambda: simulate(scenario))
+
+
 def planner_stages(n: int) -> float:
     """Stages of this project: SimPy callbacks, parts and starts of every request kept."""
     import numpy as np
@@ -228,6 +239,7 @@ class Entrant(NamedTuple):
 
 
 ENTRANTS = {
+    "planner": Entrant(planner_llm, 1_000_000, "latency-planner", "LLM", "step"),
     "vidur": Entrant(vidur, 3_000, "vidur", "LLM", "step"),
     "vllm-sr-sim": Entrant(vllm_sr_sim, 50_000, "vllm-sr-sim", "LLM", "request"),
     "planner-stages": Entrant(planner_stages, 200_000, "latency-planner", "M/M/4", "service"),
