@@ -5,42 +5,18 @@ Both the measurement and the engine run their steps here, so that what is measur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from calibrate.attention import NAME, FlatBatch, KvCache, Span, current_batch
+from calibrate.scheduling import Chunk
 from planner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-@dataclass(frozen=True)
-class Chunk:
-    """Consecutive tokens of one sequence that a step processes.
-
-    Parameters
-    ----------
-    slot : int
-        Of the cache; one for each sequence in service.
-    token_ids : sequence of int
-        At least one. A decoding sequence has one, the token sampled last.
-    start : int
-        Tokens of the sequence that are cached already: the position of the first.
-    sample : bool
-        Whether the token after the last is wanted; not so amid a prefill.
-    padding : int
-        Tokens at the start of the sequence that stand for nothing: they take time and memory,
-        but no other token sees them.
-    """
-
-    slot: int
-    token_ids: Sequence[int]
-    start: int
-    sample: bool = True
-    padding: int = 0
+__all__ = ["Chunk", "Runner"]
 
 
 class Runner:
@@ -66,11 +42,11 @@ class Runner:
     """
 
     def __init__(self, model: torch.nn.Module, max_num_seqs: int, max_model_len: int) -> None:
-        self.model: Any = model
-        self.model.eval()
+        self.model: Any = model.eval()
+        config: Any = model.config
         self.max_num_seqs, self.max_model_len = max_num_seqs, max_model_len
         self.device = next(model.parameters()).device
-        self._positions = int(self.model.config.max_position_embeddings)
+        self._positions = int(config.max_position_embeddings)
         self._cache = KvCache(max_num_seqs, max_model_len)
         self._filled = [0] * max_num_seqs
         try:
