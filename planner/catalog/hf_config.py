@@ -73,7 +73,24 @@ def from_hf_config(path: str | Path) -> ModelShape:
         ``model_type`` is not among :data:`MODEL_TYPES`.
     """
     path = Path(path)
-    content = read_json(path, "a Hugging Face config.json")
+    return shape_from_config(read_json(path, "a Hugging Face config.json"), path)
+
+
+def shape_from_config(content: Mapping[str, Any], path: Path) -> ModelShape:
+    """Return the shape that the `content` of a ``config.json`` describes.
+
+    Parameters
+    ----------
+    content : mapping
+        Configuration as transformers writes it.
+    path : Path
+        Where it comes from, for messages and the shape's origin; its folder names the shape.
+
+    Raises
+    ------
+    InputError
+        As :func:`from_hf_config`.
+    """
     file = str(path)
     model_type = content.get("model_type")
     nested = content.get("text_config")
