@@ -110,7 +110,11 @@ def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions
         larger = max(compute, storage)
         share = 1.0 if compute >= storage else 0.0
         combined = larger
-        if q < 1e3:  # beyond it the sum is the larger one to the last bit but for near ties
+        if q == 2.0:  # the usual case, ten times as fast without powers
+            ratio = (min(compute, storage) / larger) ** 2
+            combined = larger * math.sqrt(1.0 + ratio)
+            share = 1.0 / (1.0 + ratio) if compute >= storage else ratio / (1.0 + ratio)
+        elif q < 1e3:  # beyond it the sum is the larger one to the last bit but for near ties
             ratio = (min(compute, storage) / larger) ** q
             combined = larger * (1.0 + ratio) ** (1.0 / q)
             share = 1.0 / (1.0 + ratio) if compute >= storage else ratio / (1.0 + ratio)

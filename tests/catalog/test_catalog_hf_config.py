@@ -17,7 +17,7 @@ from planner.catalog.models import ModelShape
 from planner.errors import InputError
 
 
-def like_llama(model_type, hidden, layers, heads, kv, ffn, vocab, position, **more):  # noqa: PLR0917
+def like_llama(model_type, hidden, layers, heads, kv, ffn, vocab, position, **more):
     return {
         "model_type": model_type,
         "hidden_size": hidden,
