@@ -1,0 +1,122 @@
+"""A comparison of predictions with measurements, as a table or as JSON."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, rate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from planner.validation.compare import Comparison, Row
+
+#: Columns of the table.
+WIDTH = 80
+
+
+def render_comparisons(
+    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float
+) -> str:
+    """Return a table of every comparison, and what was run below it.
+
+    Parameters
+    ----------
+    comparisons : sequence of Comparison
+        In the order to show.
+    facts : mapping of str to str
+        What to say below, by name.
+    tolerance : float
+        Error that is allowed. [-]
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("load", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("predicted", "measured", "spread", "error", "allowed"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for k, comparison in enumerate(comparisons):
+        label = f"{comparison.label}, {rate(comparison.rate)} req/s"
+        for row in comparison.rows:
+            table.add_row(label, *_cells(row, tolerance))
+            label = ""
+        if k + 1 < len(comparisons):
+            table.add_row()
+    below = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
+    below.show_header = False
+    below.add_column(no_wrap=True)
+    below.add_column(overflow="fold")
+    for name, said in facts.items():
+        below.add_row(name, Text(said))
+    out = io.StringIO()
+    console = Console(file=out, width=WIDTH, no_color=True, highlight=False, markup=False)
+    console.print(table, Text(), below)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _cells(row: Row, tolerance: float) -> list[str]:
+    """Return name, values, spread, error, what is allowed and the verdict of a row."""
+    if row.unit == "s":
+        name, show = f"{row.metric} {row.statistic} ms", _milliseconds
+    else:
+        name, show = f"{row.metric}/s", _rate
+    error = NOTHING if math.isnan(row.error) else f"{100 * row.error:+.1f} %"
+    spread = NOTHING if math.isnan(row.spread) else percent(row.spread, 1)
+    verdict = "" if row.met(tolerance) else "missed"
+    allowed = percent(row.allowed(tolerance), 0)
+    return [name, show(row.predicted), show(row.measured), spread, error, allowed, verdict]
+
+
+def _milliseconds(value: float) -> str:
+    if math.isnan(value):
+        return NOTHING
+    return UNBOUNDED if math.isinf(value) else milliseconds(value)
+
+
+def _rate(value: float) -> str:
+    return NOTHING if math.isnan(value) else rate(value)
+
+
+def comparisons_json(
+    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float
+) -> dict[str, Any]:
+    """Return the content of ``planner validate --json``; undefined numbers are None."""
+    return {
+        "schema_version": 1,
+        "tolerance": tolerance,
+        "met": not any(each.missed(tolerance) for each in comparisons),
+        "facts": dict(facts),
+        "comparisons": [
+            {
+                "label": each.label,
+                "requests_per_s": _finite(each.rate),
+                "requests": each.requests,
+                "rows": [
+                    {
+                        "metric": row.metric,
+                        "statistic": row.statistic,
+                        "unit": row.unit,
+                        "predicted": _finite(row.predicted),
+                        "measured": _finite(row.measured),
+                        "runs": [_finite(run) for run in row.runs],
+                        "spread": _finite(row.spread),
+                        "error": _finite(row.error),
+                        "allowed": row.allowed(tolerance),
+                        "met": row.met(tolerance),
+                    }
+                    for row in each.rows
+                ],
+            }
+            for each in comparisons
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

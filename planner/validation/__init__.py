@@ -1,0 +1,1 @@
+"""Predicted against measured: comparisons of records with records."""
