@@ -33,7 +33,7 @@ class Clock(Protocol):
         ...
 
     def wait(self, until: float) -> None:
-        """Return at the time `until`, or at once if it is past. [s]"""
+        """Return at the time `until`, or at once if it is past [s]."""
         ...
 
 

@@ -5,17 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import SCHEDULERS, cases, run_plane
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("torch", reason="the engine needs the extra 'calibrate'")
-
-from cases import SCHEDULERS, cases, run_plane
-
 from calibrate.engine import Engine
 from calibrate.scheduling import Limits
-from planner.latency.step import step_coefficients
-from planner.latency.model_step import StepTime
+from planner.latency.step import step_coefficients, step_parts
 
 EXAMPLES = 150
 #: A sequence in a static batch may be padded to the longest prompt and carried to the last output.
@@ -51,8 +47,6 @@ class SimulatedModel:
         return [7 if chunk.sample else -1 for chunk in chunks]
 
     def _parts(self, chunks):
-        from planner.latency.step import step_parts
-
         window = self.window
         tokens = attended = in_window = context = context_window = 0
         for chunk in chunks:
