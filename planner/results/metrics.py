@@ -73,7 +73,7 @@ def choose_intervals(
     measured = Measured(records[0])
     blocks = measured.blocks
     window = records[0].measured_to_s - blocks[0]
-    why = "one replication" if drawn else "replayed traffic: nothing in it is random"
+    why = "one replication" if drawn else "nothing in the traffic is random"
     return BlockBootstrap(len(blocks), seed, confidence, float(window / len(blocks)), why)
 
 
