@@ -363,15 +363,12 @@ CASES: dict[str, Case] = {
     "TargetUtilisation.scale_down_delay": Case("fleet.autoscaler.scale_down_delay=0 s", SCALED),
     # an inline device
     "Device.name": Case(f"{DEVICE}.name=other", CHIP, effect=HEADER),
-    "Device.kind": Case(f"{DEVICE}.kind=tpu", CHIP, effect=KEPT),
+    "Device.kind": Case(f"{DEVICE}.kind=cpu", CHIP),
     "Device.memory": Case(f"{DEVICE}.memory=10 GiB", CHIP),
     "Device.bandwidth": Case(f"{DEVICE}.bandwidth=300 GB/s", CHIP),
     "Device.peaks": Case(f"{DEVICE}.peaks.bf16=80 TFLOP/s", CHIP),
-    "Device.measured_matmul": Case(
-        f"{DEVICE}.measured_matmul={{bf16: 60 TFLOP/s}}", CHIP, effect=KEPT
-    ),
     "Device.link": Case(f"{DEVICE}.link.bandwidth=10 GB/s", CHIP),
-    "Device.host_bandwidth": Case(f"{DEVICE}.host_bandwidth=1 GB/s", CHIP, effect=KEPT),
+    "Device.host_bandwidth": Case(f"{DEVICE}.host_bandwidth=1 GB/s", f"{CHIP} | {SCALED}"),
     "Device.power": Case(f"{DEVICE}.power=100 W", CHIP, effect=KEPT),
     "Device.prices": Case(f"{DEVICE}.prices.low=$2/h", CHIP, effect=COST),
     "Device.origins": Case(f"{DEVICE}.origins={{}}", CHIP, effect=SOURCES),

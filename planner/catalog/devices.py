@@ -43,21 +43,19 @@ class Device(Spec):
     name : str
         Name in the catalogue, or anything for a device of your own.
     kind : {"gpu", "tpu", "cpu"}
-        What it is.
+        What it is: on a CPU an engine keeps no memory for CUDA graphs and the CUDA context.
     memory : float, optional
         Memory as the serving engine sees it, which is less than the nominal size. [B]
     bandwidth : float
         Peak memory bandwidth. [B/s]
     peaks : dict of str to float
         Peak arithmetic rate by data type, dense. [FLOP/s]
-    measured_matmul : dict of str to float
-        Best rate that was measured for a large matrix product, by data type. [FLOP/s]
     link : Link, optional
         Link to the other devices of its node.
     host_bandwidth : float, optional
-        From the host's memory, one direction. [B/s]
+        From the host's memory, one direction; a cold start loads weights no faster. [B/s]
     power : float, optional
-        Thermal design power. [W]
+        Thermal design power, for the fleet's electrical load. [W]
     prices : dict of str to float
         US dollars per device and hour by price column. [$/h]
     origins : dict of str to Origin
@@ -69,7 +67,6 @@ class Device(Spec):
     memory: Size | None = None
     bandwidth: Bandwidth
     peaks: dict[PeakDtype, ComputeRate]
-    measured_matmul: dict[PeakDtype, ComputeRate] = Field(default_factory=dict)
     link: Link | None = None
     host_bandwidth: Bandwidth | None = None
     power: Power | None = None

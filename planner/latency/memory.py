@@ -229,8 +229,8 @@ class _Replica:
         taken = {
             "weights": device_weight_bytes(self.shape, self.settings, self.tensor, self.pipeline),
             "activation": peak_activation(self.shape, self.settings, self.limits, self.tensor),
-            "non_torch": self.non_torch.value,
-            "cuda_graphs": _constants()["cuda_graphs"].value,
+            "non_torch": 0.0 if self.device.kind == "cpu" else self.non_torch.value,
+            "cuda_graphs": 0.0 if self.device.kind == "cpu" else _constants()["cuda_graphs"].value,
             **measured,
         }
         usable = self.limits.gpu_memory_utilization * memory

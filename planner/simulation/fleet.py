@@ -184,7 +184,7 @@ class Fleet:
         A replica that will be repaired stays paid for.
         """
         self._set_up([each for each in self.up if each != replica])
-        lose(self.plane, replica, self.now + retry_delay)
+        lose(self.plane, replica, self.now, self.now + retry_delay)
         self.plane.replicas[replica].state = OFF
         self.plane.replicas[replica].drained_at = math.nan
         self._up_time += self.now - self._up_since.pop(replica)
@@ -210,18 +210,27 @@ class Fleet:
         )
 
     def totals(self) -> Totals:
-        """Return the totals up to now."""
+        """Return the totals up to now, the part of steps under way included that has passed."""
         lanes, width = self.plane.lanes, self.plane.config[0].lanes_per_replica
+        under_way = lanes["stepping"] == 1
+        passed = np.where(under_way, self.now - lanes["step_start"], 0.0)
+        duration = np.where(under_way, lanes["step_end"] - lanes["step_start"], 1.0)
+        share = np.divide(passed, duration, out=np.zeros(len(lanes)), where=duration > 0)
+        used = self.plane.config[0].blocks - lanes["free_blocks"]
+
+        def total(name: str) -> float:
+            return float((lanes[name] + share * lanes[f"step_{name}"]).sum())
+
         up = self._up_time + sum(self.now - since for since in self._up_since.values())
         paid = self._paid + sum(self.now - since for since in self._paid_from.values())
         return Totals(
             time_s=self.now,
-            busy=float(lanes["busy"].sum()),
-            compute=float(lanes["compute"].sum()),
-            storage=float(lanes["storage"].sum()),
-            transfer=float(lanes["transfer"].sum()),
-            overhead=float(lanes["overhead"].sum()),
-            kv_block_seconds=float(lanes["block_seconds"].sum()),
+            busy=float((lanes["busy"] + passed).sum()),
+            compute=total("compute"),
+            storage=total("storage"),
+            transfer=total("transfer"),
+            overhead=total("overhead"),
+            kv_block_seconds=float((lanes["block_seconds"] + passed * used).sum()),
             lane_seconds=float(up * width),
             paid_seconds=float(paid),
             steps=int(lanes["steps"].sum()),

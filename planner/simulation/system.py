@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -89,13 +90,15 @@ class System:
     def cold_start_s(self) -> float:
         """Seconds from the order of a replica until it serves: start, and loading of weights.
 
-        Each device loads its share of the weights at the loading bandwidth.
+        Each device loads its share of the weights at the loading bandwidth, or at that of its link
+        to the host if that is less.
         """
         scaler = self.fleet.autoscaler
         if scaler is None:
             return 0.0
         share = self.weight_bytes / self.devices_per_replica
-        return scaler.start_time + share / scaler.loading_bandwidth
+        host = self.device.host_bandwidth or math.inf
+        return scaler.start_time + share / min(scaler.loading_bandwidth, host)
 
     def config(self, seed: int) -> layout.RecordArray:
         """Return the limits of a lane, and router and seed of the fleet, as the kernels read them.

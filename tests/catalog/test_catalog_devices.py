@@ -76,7 +76,6 @@ def test_every_number_of_a_device_has_a_source(name):
     device = find_device(name)
     paths = {"bandwidth"}
     paths |= {f"peaks.{key}" for key in device.peaks} | {f"prices.{key}" for key in device.prices}
-    paths |= {f"measured_matmul.{key}" for key in device.measured_matmul}
     for key in ("memory", "power", "host_bandwidth"):
         paths |= {key} if getattr(device, key) is not None else set()
     if device.link:
@@ -97,13 +96,6 @@ def test_an_80_gb_h100_has_79_18_gib_measured():
     h100 = find_device("H100-SXM-80GB")
     assert h100.memory == 79.18 * GIB
     assert h100.origin("memory").provenance == "measured"
-
-
-def test_no_measured_matrix_product_beats_the_peak():
-    for name in device_names():
-        device = find_device(name)
-        for dtype, rate in device.measured_matmul.items():
-            assert 0.5 < rate / device.peaks[dtype] < 1
 
 
 def test_a_price_that_is_missing_is_refused_with_those_that_there_are():

@@ -51,16 +51,6 @@ def test_a_packaged_profile_has_every_coefficient_on_every_device(name):
             assert len(number.source) > 20
 
 
-def test_assumed_compute_efficiency_is_three_quarters_of_the_measured_matrix_product():
-    profile = load_profile("assumed")
-    for device in map(find_device, device_names()):
-        if "bf16" in device.measured_matmul:
-            share = device.measured_matmul["bf16"] / device.peaks["bf16"]
-            assert profile.coefficient("compute_efficiency", device).value == pytest.approx(
-                0.75 * share, abs=0.0006
-            )
-
-
 def test_assumed_values_name_only_devices_of_the_catalogue():
     assert set(load_profile("assumed").devices) <= set(device_names())
 

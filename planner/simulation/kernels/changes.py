@@ -30,9 +30,26 @@ def _retry(p: Plane, i: int, at: float) -> None:
 
 
 @kernel
-def _lose_lane(p: Plane, e: int, at: float) -> None:
+def _break_off(p: Plane, e: int, now: float) -> None:
+    """Add what has passed of the step under way in lane `e` to the totals; it does not end."""
+    lane = p.lanes[e]
+    passed = now - lane.step_start
+    if lane.stepping == 0 or not passed > 0.0:
+        return
+    share = passed / (lane.step_end - lane.step_start)
+    lane.compute += share * lane.step_compute
+    lane.storage += share * lane.step_storage
+    lane.transfer += share * lane.step_transfer
+    lane.overhead += share * lane.step_overhead
+    lane.busy += passed
+    lane.block_seconds += passed * (p.config[0].blocks - lane.free_blocks)
+
+
+@kernel
+def _lose_lane(p: Plane, e: int, now: float, at: float) -> None:
     """Lose the batch, the queue and the cache of lane `e`."""
     lane = p.lanes[e]
+    _break_off(p, e, now)
     k = lane.oldest
     while k != NONE:
         behind = p.slots[e, k].behind
@@ -59,14 +76,11 @@ def _lose_lane(p: Plane, e: int, at: float) -> None:
 
 
 @entry
-def lose(p: Plane, replica: int, at: float) -> None:
-    """Lose all requests of `replica`, which fails now; they arrive again at `at`.
-
-    The step under way counts as not done.
-    """
+def lose(p: Plane, replica: int, now: float, at: float) -> None:
+    """Lose all requests of `replica`, which fails now; they arrive again at `at`."""
     lanes = p.config[0].lanes_per_replica
     for e in range(replica * lanes, (replica + 1) * lanes):
-        _lose_lane(p, e, at)
+        _lose_lane(p, e, now, at)
     p.replicas[replica].outstanding = 0
 
 
