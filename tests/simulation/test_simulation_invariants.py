@@ -102,3 +102,23 @@ def test_doubling_all_times_doubles_all_results(case):
     second = run_plane(case).plane.requests
     for name in TIMES:
         np.testing.assert_allclose(second[name], 2 * first[name], rtol=1e-12, err_msg=name)
+
+
+@given(case=cases(changes=True), stop=st.floats(0.01, 30))
+@settings(max_examples=150, deadline=None)
+def test_at_every_moment_lanes_are_busy_at_most_all_the_time_and_parts_add_up(case, stop):
+    fleet = make_fleet(case)
+    for time, kind, replica, delay in [*case.changes, (np.inf, "", 0, 0.0)]:
+        fleet.advance(min(time, stop))
+        if time > stop:
+            break
+        if kind == "fail":
+            fleet.fail(replica, retry_delay=delay, paid=True)
+        else:
+            fleet.join(replica)
+    now = fleet.totals()
+    assert now.time_s == stop
+    assert now.busy <= now.lane_seconds + 1e-9
+    assert now.kv_block_seconds <= now.busy * case.limits.blocks + 1e-9
+    parts = now.compute + now.storage + now.transfer + now.overhead
+    np.testing.assert_allclose(parts, now.busy, atol=1e-9)
