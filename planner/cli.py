@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shlex
+import signal
 import sys
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +16,7 @@ import typer
 
 from planner import __version__
 from planner.errors import InputError, PlannerError
+from planner.report.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +25,12 @@ if TYPE_CHECKING:
     from planner.scenario.model import Scenario
 
 #: Exit codes; see docs/exit-codes-and-json.md.
-OUR_FAULT, BAD_INPUT, MISSED, INTERRUPTED = 1, 2, 3, 130
+OUR_FAULT, BAD_INPUT, MISSED, INTERRUPTED, NO_READER, TERMINATED = 1, 2, 3, 130, 141, 143
+LINE_END = "\n"
+#: Environment variable that shows where an error of ours happened.
+DEBUG = "PLANNER_DEBUG"
+#: Base of typer's usage errors: that of click, of whichever click typer uses.
+USAGE_ERROR = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="planner",
@@ -40,9 +50,16 @@ Overrides = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's.")]
 
 
+class Layout(StrEnum):
+    """What ``planner schema`` can describe."""
+
+    SCENARIO = "scenario"
+    SIMULATE = "simulate"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"planner {__version__}")
+        _print(f"planner {__version__}\n")
         raise typer.Exit
 
 
@@ -91,9 +108,10 @@ def simulate(  # noqa: PLR0917 - typer's options
             force=force,
         )
     if as_json:
-        sys.stdout.write(dumps(run.result))
+        _print(dumps(run.result))
     else:
-        write_text(run.result, sys.stdout)
+        with _stdout():
+            write_text(run.result, sys.stdout)
     if not run.result.met:
         raise typer.Exit(MISSED)
 
@@ -105,8 +123,8 @@ def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None
 
     spec = _load(scenario, overrides, seed)
     with _located(scenario, overrides):
-        for line in check_scenario(spec):
-            typer.echo(line)
+        lines = check_scenario(spec)
+    _print("".join(plain(line) + "\n" for line in lines))
 
 
 @app.command()
@@ -117,20 +135,23 @@ def init(
     """Copy a bundled scenario, and the traces it needs; without a name, list them."""
     from planner.scenario.bundled import copy_scenario, list_bundled  # noqa: PLC0415 - start-up
 
-    if name is None:
-        for each in list_bundled():
-            typer.echo(each)
-        return
-    for path in copy_scenario(name, folder):
-        typer.echo(path)
+    lines = list_bundled() if name is None else map(str, copy_scenario(name, folder))
+    _print("".join(plain(line) + "\n" for line in lines))
 
 
 @app.command()
-def schema() -> None:
-    """Print the JSON Schema of scenario files."""
+def schema(
+    of: Annotated[Layout, typer.Argument(help="What the schema describes.")] = Layout.SCENARIO,
+) -> None:
+    """Print the JSON Schema of scenario files, or of what simulate --json prints."""
+    if of is Layout.SIMULATE:
+        from planner.report.json import result_schema_text  # noqa: PLC0415 - start-up
+
+        _print(result_schema_text())
+        return
     from planner.scenario.schema import schema_text  # noqa: PLC0415 - start-up
 
-    sys.stdout.write(schema_text())
+    _print(schema_text())
 
 
 def _load(name: str, overrides: list[str] | None, seed: int | None) -> Scenario:
@@ -159,7 +180,8 @@ def _simulate(spec: Scenario, *, quiet: bool) -> Run:
 
     if not quiet and spec.service.kind == "llm" and not evaluate.is_compiled():
         typer.echo("Compiling the simulator, once; later runs start at once.", err=True)
-    command = shlex.join(["planner", *sys.argv[1:]])
+    typed = shlex.join(["planner", *sys.argv[1:]])
+    command = typed.encode(errors="surrogateescape").decode(errors="replace")
     if quiet:
         return evaluate.simulate(spec, command=command)
     with progress("simulating") as advance:
@@ -175,15 +197,88 @@ def _versions() -> dict[str, str]:
     return {"python": python, "latency-planner": __version__} | {n: version(n) for n in names}
 
 
+class _NoReaderError(PlannerError):
+    """Whoever read our output has gone, as ``head`` does."""
+
+    exit_code = NO_READER
+
+
+def _print(text: str) -> None:
+    """Write text to standard output."""
+    with _stdout():
+        sys.stdout.write(text)
+
+
+@contextmanager
+def _stdout() -> Iterator[None]:
+    """Turn failures of standard output into errors of ours, at once and not at exit."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # what is still buffered must not fail again when Python exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise _NoReaderError("") from error
+        message = f"standard output: must be writable, got: {error.strerror or error}"
+        raise InputError(message) from error
+
+
+def _unexpected(error: BaseException) -> str:
+    """Return one line about an error that should not have happened."""
+    if os.environ.get(DEBUG):
+        import traceback  # noqa: PLC0415 - start-up
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    return (
+        f"internal error: {type(error).__name__}{': ' * bool(said)}{said}; this is a fault of "
+        f"planner {__version__}: please report it with the command and its files "
+        f"({DEBUG}=1 shows where it happened)"
+    )
+
+
+def _usage(error: BaseException) -> str:
+    """Return what is wrong with the command line, and where to look; nothing if help was shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "planner"
+    said = str(getattr(error, "format_message", error.__str__)())
+    return f"{said.rstrip('.?')}{'?' if said.endswith('?') else '.'} See {command} --help"
+
+
+def _prepare() -> None:
+    """Let output take any character, and a request to stop clean up as an interrupt does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def _failure(error: BaseException) -> tuple[str, int]:
+    """Return what to say about an error, and the exit code."""
+    if isinstance(error, PlannerError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, USAGE_ERROR):
+        return _usage(error), BAD_INPUT
+    if isinstance(error, MemoryError):
+        rule = "must fit into memory, got more than there is"
+        return f"{rule}; lower the rate, the duration or simulation.replications", BAD_INPUT
+    return _unexpected(error), OUR_FAULT
+
+
 def main() -> None:
     """Run the command line; turn every error into a message and an exit code."""
+    _prepare()
     try:
-        app(standalone_mode=False)
-    except PlannerError as error:
-        typer.echo(f"planner: {error}", err=True)
-        sys.exit(error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("planner: interrupted", err=True)
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # noqa: TRY301 - as typer got it
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
+        message, code = _failure(error)
+        if message:
+            sys.stderr.write(f"planner: {plain(message, keep=LINE_END)}\n")
+    sys.exit(code)

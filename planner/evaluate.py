@@ -10,6 +10,7 @@ import numpy as np
 
 from planner import __version__
 from planner.errors import Notice
+from planner.limits import check_memory, check_window
 from planner.results.context import RunContext
 from planner.results.summary import Result, summarise
 from planner.scenario.dump import scenario_json
@@ -86,6 +87,9 @@ def simulate(
     for k in range(total):
         progress(k / total)
         requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
+        check_window(scenario, requests.end_s)
+        if k == 0:
+            check_memory(system, requests, total)
         if isinstance(service, StagesService):
             records.append(run_stage_service(scenario, service, requests, replication=k))
             saturation = min(stage.saturation_rate() for stage in service.stages)
@@ -105,6 +109,7 @@ def simulate(
             if k == 0:
                 up = serving_replicas(scenario, records[0].timeline, controlled=bool(control))
                 saturation = _saturation(system, requests, up)
+        check_window(scenario, records[-1].measured_to_s)
         offered.append(_offered(requests, records[-1]))
     progress(1.0)
     context = RunContext(
@@ -139,6 +144,8 @@ def check(scenario: Scenario) -> list[str]:
     requests = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
     service = scenario.service
     system = None if isinstance(service, StagesService) else build_system(scenario)
+    check_window(scenario, requests.end_s)
+    check_memory(system, requests, replications(scenario))
     sent = int(np.isfinite(requests.arrival_s).sum())
     lines = [
         f"{scenario.name}: {served_by(scenario, system)}",

@@ -92,18 +92,19 @@ def check_directory(directory: Path, *, force: bool = False) -> None:
     Raises
     ------
     InputError
-        If `directory` is a file, or holds something else and `force` is false.
+        If `directory` is a file, cannot be written, or holds something else and `force` is false.
     """
     try:
-        if not directory.exists():
-            return
-        if not directory.is_dir():
+        if directory.exists() and not directory.is_dir():
             raise InputError(f"--out: must be a directory, got the file {str(directory)!r}")
-        if force or not any(directory.iterdir()) or _is_ours(directory):
+        there = next(each for each in (directory, *directory.absolute().parents) if each.exists())
+        Path(tempfile.mkdtemp(prefix=".", dir=there)).rmdir()
+        if there is not directory or force or _is_ours(directory) or not any(directory.iterdir()):
             return
     except OSError as error:
         raise InputError(
-            f"--out: must be a directory that can be read, got {str(directory)!r}: {error.strerror}"
+            f"--out: must be a directory that can be written, got {str(directory)!r}: "
+            f"{error.strerror}"
         ) from error
     raise InputError(
         f"--out: must be a new or empty directory, or one that an earlier run wrote, got "
@@ -136,7 +137,7 @@ def _write_files(
     ):
         for chunk in csv_chunks(records):
             packed.write(chunk)
-    text = json.dumps(run, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(run, indent=2) + "\n"
     (into / "run.json").write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -19,6 +19,7 @@ from planner.report.numbers import (
     percent,
     rate,
 )
+from planner.report.plain import plain
 from planner.results.metrics import PARTS_METRICS, PARTS_STATISTICS, STATISTICS
 from planner.results.records import PARTS
 from planner.results.samples import METRICS
@@ -107,9 +108,9 @@ def _sections(result: Result) -> Iterator[RenderableType]:
 def _header(result: Result) -> RenderableType:
     """Return the scenario, what served it and what became of its requests."""
     context, requests = result.context, result.whole.metrics.requests
-    head = Text(context.title or "simulation", style="bold")
+    head = Text(plain(context.title) or "simulation", style="bold")
     if context.served_by:
-        head.append(f" · {context.served_by}", style="default not bold")
+        head.append(f" · {plain(context.served_by)}", style="default not bold")
     arrived = f"{count(requests['arrived'], 'request')} arrived"
     if context.offered_per_s is not None:
         arrived += f" at {rate(context.offered_per_s)} req/s"
@@ -206,7 +207,7 @@ def _objectives(outcomes: list[tuple[str, Outcome]], *, steady: bool) -> Rendera
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("", overflow="fold", style="dim")
     for name, outcome in outcomes:
-        label = f"{name}: {outcome.objective}" if name else outcome.objective
+        label = plain(f"{name}: {outcome.objective}" if name else outcome.objective)
         verdict = Text("met", "green") if outcome.met else Text("missed", "bold red")
         margin = _margin(outcome) if steady else "no steady state"
         table.add_row(label, verdict, _measured(outcome), margin)
@@ -243,9 +244,9 @@ def _facts(result: Result) -> RenderableType:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in _fact_lines(result):
-        table.add_row(name, said)
+        table.add_row(name, plain(said))
     for notice in result.notices:
-        table.add_row(Text("notice", style="yellow"), str(notice))
+        table.add_row(Text("notice", style="yellow"), plain(str(notice)))
     return table
 
 

@@ -46,15 +46,27 @@ def find_scenario(name: str | Path) -> Path:
         If it is neither; near names are offered.
     """
     path = Path(name)
-    if path.is_file():
+    if _what(path) == "a file":
         return path
-    if str(name) in list_bundled():
-        return bundled_folder() / f"{name}.yaml"
     known = list_bundled()
+    if str(name) in known:
+        return bundled_folder() / f"{name}.yaml"
     near = did_you_mean(path.stem, known) or "; bundled scenarios: " + ", ".join(known)
-    what = "a folder" if path.is_dir() else "no such file"
+    what = _what(path) if str(name) else "nothing"
     rule = "must be a scenario file or the name of a bundled scenario"
     raise InputError(Problem(f"{rule}, got {what}{near}", file=str(name)))
+
+
+def _what(path: Path) -> str:
+    """Return what is at `path`, in words."""
+    try:
+        if path.is_file():
+            return "a file"
+        if path.is_dir():
+            return "a folder"
+        return "a device or pipe" if path.exists() else "no such file"
+    except OSError as error:  # a loop of links, a name that is too long
+        return (error.strerror or str(error)).lower()
 
 
 def copy_scenario(name: str, destination: str | Path) -> tuple[Path, ...]:

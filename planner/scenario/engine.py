@@ -13,6 +13,9 @@ from planner.units import Count, Duration, PositiveFraction
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: A limit of the engine: a whole number, 1 to 2**31 - 1 as an engine's own integers.
+Limit = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+
 
 class Chunked(Spec):
     """Chunked prefill: running requests first, then prompts cut to the token budget [1]_.
@@ -81,12 +84,12 @@ class Engine(Spec):
     """
 
     scheduler: Scheduler = Chunked()
-    max_num_seqs: Count = 256
-    max_num_batched_tokens: Count = 2048
-    block_size: Count = 16
+    max_num_seqs: Limit = 256
+    max_num_batched_tokens: Limit = 2048
+    block_size: Limit = 16
     gpu_memory_utilization: PositiveFraction = 0.9
-    max_model_len: Count | None = None
-    kv_tokens: Count | None = None
+    max_model_len: Limit | None = None
+    kv_tokens: Annotated[int, Field(ge=1, le=2**53, strict=True)] | None = None
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> Self:

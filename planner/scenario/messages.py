@@ -67,13 +67,18 @@ _KIND_ERRORS = {
     "model_type",
     "dict_type",
 }
+#: Problems of one file that are reported; nobody reads more.
+MOST_PROBLEMS = 50
 _PYDANTIC_TYPES = frozenset(get_args(ErrorType))
 
 
 def problems_of(
     error: ValidationError, document: Document, model: type[BaseModel]
 ) -> list[Problem]:
-    """Return a problem, with its place in `document`, for each error of validating `model`."""
+    """Return a problem, with its place in `document`, for each error of validating `model`.
+
+    The first :data:`MOST_PROBLEMS`.
+    """
     problems: list[Problem] = []
     for details in error.errors(include_url=False):
         found = list(_problems(details, document, model))
@@ -83,6 +88,8 @@ def problems_of(
             problems[-1] = _either(last, found[0])
         else:
             problems += found
+        if len(problems) >= MOST_PROBLEMS:
+            break
     return problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -14,10 +15,16 @@ from planner.scenario.rules import Broken, refuse
 from planner.scenario.service import LlmService, Service
 from planner.spec import Spec
 from planner.traffic.spec import Traffic
-from planner.units import DURATION, Count, CountOrZero, Duration, OpenFraction
+from planner.units import DURATION, Duration, OpenFraction
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+#: Most replications: beyond them intervals hardly shrink.
+MAX_REPLICATIONS = 10_000
+#: Most failures and repairs, or decisions of an autoscaler, in a run: each takes time.
+MAX_CHANGES = 50_000
 
 
 class SimulationSpec(Spec):
@@ -26,17 +33,17 @@ class SimulationSpec(Spec):
     Parameters
     ----------
     seed : int
-        Of all random streams, >= 0.
+        Of all random streams, >= 0, at most 2**53.
     replications : int
-        Independent runs, >= 1; a traffic in which nothing is drawn is run once.
+        Independent runs, 1 to 10,000; a traffic in which nothing is drawn is run once.
     warmup : float
         Requests that arrive before it count in no statistic. [s]
     confidence : float
         Of the intervals, in (0, 1).
     """
 
-    seed: CountOrZero = 1
-    replications: Count = 5
+    seed: Annotated[int, Field(ge=0, le=2**53, strict=True)] = 1
+    replications: Annotated[int, Field(ge=1, le=MAX_REPLICATIONS, strict=True)] = 5
     warmup: Duration = 60.0
     confidence: OpenFraction = 0.95
 
@@ -63,7 +70,7 @@ class Scenario(Spec):
     """
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     description: str = ""
     traffic: Traffic
     service: Service
@@ -114,11 +121,31 @@ def scenario_problems(scenario: Scenario) -> Iterator[Broken]:
     if scenario.simulation.warmup >= duration:
         message = f"must be {rule}, got {DURATION.text(scenario.simulation.warmup)}"
         yield Broken("simulation.warmup", f"{message}; nothing would be left to measure")
+    yield from _changes_problems(fleet, duration)
     for index, event in enumerate(fleet.events if fleet else ()):
         if event.at >= duration:
             yield Broken(
                 f"fleet.events.{index}.at", f"must be {rule}, got {DURATION.text(event.at)}"
             )
+
+
+def _changes_problems(fleet: Fleet | None, duration: float) -> Iterator[Broken]:
+    """Yield what changes the fleet so often that simulating it would not end."""
+    if fleet is None:
+        return
+    if fleet.failures is not None:
+        each = (fleet.failures.mtbf + fleet.failures.mttr) / 2
+        changes = duration * fleet.replicas / each if each else math.inf
+        if changes > MAX_CHANGES:
+            what = f"{changes:.2g} failures and repairs in {DURATION.text(duration)}"
+            got = f"must make at most {MAX_CHANGES:,} changes of the fleet, got about {what}"
+            yield Broken("fleet.failures.mtbf", f"{got}; make mtbf or mttr longer")
+    if fleet.autoscaler is not None:
+        changes = duration / fleet.autoscaler.interval
+        if changes > MAX_CHANGES:
+            what = f"{changes:.2g} decisions in {DURATION.text(duration)}"
+            got = f"must make at most {MAX_CHANGES:,} decisions, got about {what}"
+            yield Broken("fleet.autoscaler.interval", f"{got}; make it longer")
 
 
 def _closed_loop_problems(traffic: Traffic, service: LlmService) -> Iterator[Broken]:

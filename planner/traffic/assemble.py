@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 from planner.errors import InputError, Notice, Problem
 from planner.streams import stream
+from planner.traffic.classes import of_class
 from planner.traffic.closed import ClosedLoopArrivals
 from planner.traffic.lengths import Drawn, LengthsFromArrivals
 from planner.traffic.open_loop import load_sources, merge, scale
+from planner.traffic.renewal import check_count
 from planner.traffic.requests import ClosedLoop, Requests
 from planner.traffic.sessions import session_ids
 from planner.traffic.traces import Trace
@@ -88,6 +90,8 @@ class Assembler:
             If a file cannot be used, nothing arrives, or too much would.
         """
         offer = self._offer
+        if offer.requests is not None:
+            check_count(offer.requests, "traffic.requests")
         sources, notices = load_sources(self._classes, self._base)
         sources = scale(sources, offer.rate, offer.duration)
         merged = merge(
@@ -159,7 +163,12 @@ class Assembler:
         loops = [k for k, each in enumerate(self._classes) if each.arrivals.kind == "closed_loop"]
         total = self._offer.requests
         if total is None or open_loop:
-            return {k: self._loop(k).most_requests(end_s) for k in loops}
+            most = {}
+            for k in loops:
+                with of_class(k):
+                    most[k] = self._loop(k).most_requests(end_s)
+            check_count(sum(most.values()))
+            return most
         clients = np.array([self._loop(k).clients for k in loops])
         bounds = np.rint(total * np.cumsum(clients) / clients.sum())
         return dict(zip(loops, np.diff(bounds, prepend=0).astype(int).tolist(), strict=True))

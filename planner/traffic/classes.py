@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from planner.errors import InputError
 from planner.spec import Spec
 from planner.traffic.arrivals import Arrivals
 from planner.traffic.lengths import Lengths, LengthsFromArrivals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class RequestClass(Spec):
@@ -31,7 +37,7 @@ class RequestClass(Spec):
         are always one each.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
     arrivals: Arrivals
     lengths: Lengths = LengthsFromArrivals()
     objectives: str | None = None
@@ -59,3 +65,19 @@ def conflict(arrivals: Arrivals, lengths: Lengths, sessions: float | None) -> st
     if sessions is not None and arrivals.kind == "closed_loop":
         return "must have no 'sessions' in a closed loop: each client is one"
     return ""
+
+
+@contextmanager
+def of_class(number: int) -> Iterator[None]:
+    """Say of problems with arrivals which class they are in, as ``classes.0.arrivals``."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            [
+                replace(each, path=f"classes.{number}.{each.path}")
+                if each.path.startswith("arrivals")
+                else each
+                for each in error.problems
+            ]
+        ) from error

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import BeforeValidator, Field
 
 from planner.errors import InputError, Problem
 from planner.spec import Spec
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Most rows prepared for a closed loop whose number of requests only a duration bounds.
 MAX_ROWS = 20_000_000
+#: Most clients of one closed loop.
+MAX_CLIENTS = 10_000_000
 
 
 class ConstantThink(Spec):
@@ -72,7 +74,7 @@ class ClosedLoopArrivals(Spec):
     Parameters
     ----------
     clients : int
-        Clients, >= 1.
+        Clients, 1 to 10,000,000.
     think : ConstantThink or ExponentialThink
         Pause between an answer and the client's next request; a plain duration is constant.
     ramp : float
@@ -80,7 +82,7 @@ class ClosedLoopArrivals(Spec):
     """
 
     kind: Literal["closed_loop"] = "closed_loop"
-    clients: PositiveInt
+    clients: Annotated[int, Field(ge=1, le=MAX_CLIENTS, strict=True)]
     think: Think = ConstantThink()
     ramp: Duration = 0.0
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.errors import InputError, Notice, Problem
+from planner.traffic.classes import of_class
 from planner.traffic.closed import ClosedLoopArrivals
 from planner.traffic.profile import ProfileArrivals
 from planner.traffic.replay import TraceArrivals
@@ -47,11 +48,13 @@ def load_sources(
     for number, each in enumerate(classes):
         arrivals = each.arrivals
         if isinstance(arrivals, TraceArrivals):
-            trace = arrivals.load(base, lengths=each.lengths.kind == "from_arrivals")
+            with of_class(number):
+                trace = arrivals.load(base, lengths=each.lengths.kind == "from_arrivals")
             sources[number] = trace
             notices += trace.notices
         elif isinstance(arrivals, ProfileArrivals):
-            sources[number], more = arrivals.loaded(base)
+            with of_class(number):
+                sources[number], more = arrivals.loaded(base)
             notices += more
         elif not isinstance(arrivals, ClosedLoopArrivals):
             sources[number] = arrivals
@@ -146,12 +149,12 @@ def _before(
     sources: Mapping[int, Source], streams: Streams, limit: float, horizon: float
 ) -> dict[int, FloatArray]:
     """Return each source's times: traces before `limit`, the others before `horizon`."""
-    return {
-        number: source.times_before(
-            limit if isinstance(source, Trace) else horizon, streams(number)
-        )
-        for number, source in sources.items()
-    }
+    times = {}
+    for number, source in sources.items():
+        with of_class(number):
+            until = limit if isinstance(source, Trace) else horizon
+            times[number] = source.times_before(until, streams(number))
+    return times
 
 
 def _first(
@@ -162,7 +165,9 @@ def _first(
     if not drawn:
         return _before(sources, streams, limit, limit)
     if len(sources) == 1 and limit == math.inf:
-        return {number: drawn[0].times(n, streams(number)) for number in sources}
+        number = next(iter(sources))
+        with of_class(number):
+            return {number: drawn[0].times(n, streams(number))}
     rate = math.fsum(source.mean_rate() for source in drawn)
     horizon = (n + 6 * math.sqrt(n) + 10) / rate
     while True:

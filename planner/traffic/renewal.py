@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.errors import InputError, Problem
+from planner.resources import require_memory
 
 if TYPE_CHECKING:
     from planner.traffic.intensity import FloatArray
 
-#: Most requests in one draw: 34 bytes each, about 7 GB.
+#: Most requests in one draw.
 MAX_REQUESTS = 200_000_000
+#: Memory of one request from its draw to its metrics. [B]
+REQUEST_BYTES = 450
 
 
 def first_points(n: int, cv: float, rng: np.random.Generator) -> FloatArray:
@@ -39,7 +42,7 @@ def points_before(total: float, cv: float, rng: np.random.Generator) -> FloatArr
     Raises
     ------
     InputError
-        If more than :data:`MAX_REQUESTS` points are to be expected.
+        If too many points are to be expected, see :func:`check_count`.
     """
     check_count(total)
     parts: list[FloatArray] = []
@@ -55,20 +58,29 @@ def points_before(total: float, cv: float, rng: np.random.Generator) -> FloatArr
     return points[: np.searchsorted(points, total, side="left")]
 
 
-def check_count(expected: float) -> None:
-    """Refuse a draw of more than :data:`MAX_REQUESTS` requests.
+def check_count(expected: float, path: str = "traffic") -> None:
+    """Refuse a draw of more than :data:`MAX_REQUESTS` requests, or than fit into memory.
+
+    Parameters
+    ----------
+    expected : float
+        How many are to be expected.
+    path : str
+        Key that decides it.
 
     Raises
     ------
     InputError
-        If `expected` is larger.
+        If they are too many.
     """
     if not expected <= MAX_REQUESTS:
         message = (
             f"must bring at most {MAX_REQUESTS:,} requests, got about {expected:.3g}; "
             "lower the rate or the duration"
         )
-        raise InputError(Problem(message, path="traffic"))
+        raise InputError(Problem(message, path=path))
+    what = f"about {expected:,.0f} requests; lower the rate or the duration, or their number"
+    require_memory(expected * REQUEST_BYTES, what, path)
 
 
 def _gaps(n: int, cv: float, rng: np.random.Generator) -> FloatArray:

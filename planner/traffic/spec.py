@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - a parameter of public methods
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from planner.errors import InputError
 from planner.spec import Spec
 from planner.traffic.arrivals import Arrivals
 from planner.traffic.assemble import Assembler, Offer
@@ -17,6 +19,7 @@ from planner.traffic.renewal import MAX_REQUESTS
 from planner.units import PositiveDuration, Rate
 
 if TYPE_CHECKING:
+    from planner.errors import Problem
     from planner.traffic.requests import Requests
 
 #: Name of the class of traffic that is written inline.
@@ -124,4 +127,15 @@ class Traffic(Spec):
             If a file cannot be used, nothing arrives, or too much would.
         """
         offer = Offer(self.request_classes, self.duration, self.requests, self.rate, self.random)
-        return Assembler(offer, seed, replication, base_dir).requests()
+        try:
+            return Assembler(offer, seed, replication, base_dir).requests()
+        except InputError as error:
+            raise InputError([self._placed(each) for each in error.problems]) from error
+
+    def _placed(self, problem: Problem) -> Problem:
+        """Return the problem of a class with the path of that class in a scenario."""
+        if not problem.path.startswith("classes."):
+            return problem
+        inline = self.classes is None
+        path = problem.path.split(".", 2)[2] if inline else problem.path
+        return replace(problem, path=f"traffic.{path}")

@@ -152,6 +152,8 @@ def _check_kind(path: Path, name: str) -> None:
         raise InputError(Problem("must be a file, got a folder", file=name))
     if path.exists():
         raise InputError(Problem("must be a regular file, got a device or pipe", file=name))
+    if path.is_symlink():
+        raise InputError(Problem("must be a file, got a link that leads to none", file=name))
     folder = path.parent
     near = did_you_mean(path.name, (p.name for p in folder.iterdir())) if folder.is_dir() else ""
     raise InputError(Problem(f"must exist, got no such file in {folder}{near}", file=name))

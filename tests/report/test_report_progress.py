@@ -1,6 +1,7 @@
 """Progress shows on a terminal that waits, and leaves nothing anywhere else."""
 
 import io
+import json
 
 from records_factory import make_records
 
@@ -40,7 +41,10 @@ def test_a_long_run_shows_a_bar_that_vanishes(monkeypatch):
     assert "\x1b[2K" in shown
 
 
-def test_json_ends_with_a_newline_and_keeps_letters():
-    result = summarise([make_records([0.0])], RunContext("planner", "0", {"name": "größe"}, 1))
+def test_json_ends_with_a_newline_and_keeps_letters_in_ascii():
+    name = "größe \x1b[31m \x9b \u202e"
+    result = summarise([make_records([0.0])], RunContext("planner", "0", {"name": name}, 1))
     assert dumps(result).endswith("}\n")
-    assert '"größe"' in dumps(result)
+    assert dumps(result).replace("\n", "").isprintable()
+    assert dumps(result).isascii()
+    assert json.loads(dumps(result))["scenario"]["name"] == name
