@@ -174,11 +174,10 @@ class Engine:
     def replay(
         self,
         requests: Requests,
-        prompts: list[list[int]],
+        prompt_of: Callable[[int], list[int]],
         *,
         rejected: np.ndarray | None = None,
         until: float = math.inf,
-        progress: Callable[[float], None] = lambda now: None,  # noqa: ARG005 - does nothing
     ) -> Replay:
         """Serve `requests` as they arrive, open and closed loops; return when all have finished.
 
@@ -186,14 +185,12 @@ class Engine:
         ----------
         requests : Requests
             Arrival times count from 0 on the engine's clock, which must be new.
-        prompts : list of list of int
-            Tokens of each request's prompt.
+        prompt_of : callable
+            Returns the tokens of the prompt of a request, by its number.
         rejected : array of bool, optional
             Those to refuse as they come.
         until : float
             Stop then, with whatever is not finished. [s]
-        progress : callable
-            Called with the time before each step. [s]
         """
         arrivals = _Arrivals(requests)
         replay = Replay(arrivals.time)
@@ -205,12 +202,11 @@ class Engine:
                     replay.rejected.add(row)
                     arrivals.follow(row, at)
                     continue
-                sequence = Sequence(row, list(prompts[row]), int(requests.output_tokens[row]), at)
+                sequence = Sequence(row, list(prompt_of(row)), int(requests.output_tokens[row]), at)
                 replay.sequences[row] = sequence
                 self._scheduler.add(sequence)
 
         while (now := self.clock.now()) <= until:
-            progress(now)
             take(math.nextafter(now, math.inf))
             if arrivals.next() == math.inf and self._scheduler.ready(now) == math.inf:
                 break

@@ -113,6 +113,7 @@ class Runner:
             self._filled[chunk.slot] = span.end
         return out
 
+    @torch.inference_mode()
     def fill(self, slot: int, length: int) -> None:
         """Pretend that `slot` holds the first `length` tokens of some sequence.
 

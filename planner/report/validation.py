@@ -42,7 +42,9 @@ def render_comparisons(
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for k, comparison in enumerate(comparisons):
-        label = f"{comparison.label}, {rate(comparison.rate)} req/s"
+        label = comparison.label
+        if math.isfinite(comparison.rate):
+            label += f", {rate(comparison.rate)} req/s"
         for row in comparison.rows:
             table.add_row(label, *_cells(row, tolerance))
             label = ""

@@ -11,7 +11,7 @@ from planner.simulation.fleet import Fleet
 from planner.simulation.layout import build_plane
 
 if TYPE_CHECKING:
-    from planner.results.records import Timeline
+    from planner.results.records import FloatArray, Timeline
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
     from planner.traffic.requests import Requests
@@ -34,12 +34,16 @@ def saturation_per_replica(system: System, requests: Requests) -> float:
     requests : Requests
         Any arrivals; only lengths and classes count. Those that the engine refuses are left out.
     """
-    fits = np.flatnonzero(requests.prompt_tokens < system.pool.max_model_len)
     n = int(np.clip(PER_SEQUENCE * system.service.engine.max_num_seqs, LEAST, MOST))
-    rows = np.resize(fits, n)
+    return finish_rate(finish_backlog(system, backlog(system, requests, n)))
+
+
+def backlog(system: System, requests: Requests, n: int) -> Requests:
+    """Return `n` requests with the lengths of `requests` that have all arrived at time 0."""
     longest = system.pool.max_model_len
+    rows = np.resize(np.flatnonzero(requests.prompt_tokens < longest), n)
     output = np.minimum(requests.output_tokens, longest - requests.prompt_tokens)[rows]
-    backlog = replace(
+    return replace(
         requests,
         arrival_s=np.zeros(n),
         prompt_tokens=requests.prompt_tokens[rows],
@@ -49,20 +53,29 @@ def saturation_per_replica(system: System, requests: Requests) -> float:
         think_s=np.zeros(n),
         closed=(),
     )
+
+
+def finish_backlog(system: System, waiting: Requests) -> FloatArray:
+    """Return when one replica finishes each request of a backlog [s]."""
     plane = build_plane(
-        backlog,
+        waiting,
         config=system.config(seed=0),
         coefficients=system.step.coefficients,
         replicas=1,
         replicas_up=1,
         block_edges_s=np.zeros(1),
-        rejected=np.zeros(n, bool),
-        output_tokens=backlog.output_tokens,
+        rejected=np.zeros(len(waiting), bool),
+        output_tokens=waiting.output_tokens,
     )
     Fleet(plane).advance(np.inf)
-    finished = np.sort(plane.requests["finished"])
+    return np.array(plane.requests["finished"])
+
+
+def finish_rate(finished_s: FloatArray) -> float:
+    """Return the rate at which a backlog was finished while batch and queue were full [1/s]."""
+    ordered, n = np.sort(finished_s), len(finished_s)
     first, last = int(FROM * n), int(TO * n)
-    return float((last - first) / (finished[last] - finished[first]))
+    return float((last - first) / (ordered[last] - ordered[first]))
 
 
 def serving_replicas(scenario: Scenario, timeline: Timeline, *, controlled: bool) -> float:

@@ -94,7 +94,7 @@ class Comparison:
     label : str
         Which load, e.g. ``60 %``.
     rate : float
-        Requests that arrived per second. [1/s]
+        Requests that arrived per second; NaN where they all waited. [1/s]
     requests : int
         Requests that arrived in the window that is measured.
     rows : tuple of Row

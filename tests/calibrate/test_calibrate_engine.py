@@ -83,8 +83,8 @@ def replay(case):
     )
     clock = VirtualClock()
     engine = Engine(SimulatedModel(case, clock).run, limits, clock)
-    prompts = [[1] * n for n in case.requests.prompt_tokens]
-    return engine.replay(case.requests, prompts, rejected=case.rejected)
+    prompt_of = lambda row: [1] * int(case.requests.prompt_tokens[row])  # noqa: E731
+    return engine.replay(case.requests, prompt_of, rejected=case.rejected)
 
 
 @pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))

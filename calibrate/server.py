@@ -1,0 +1,156 @@
+"""A model in memory behind an engine, ready to serve the requests of a scenario again and again."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calibrate.compression.variant import Variant
+from calibrate.engine import Engine
+from calibrate.replayed import records_of
+from calibrate.runner import Runner
+from calibrate.scheduling import Chunk, Limits
+from planner.scenario.service import LlmService, ModelConfig
+from planner.streams import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from planner.catalog.models import ModelShape
+    from planner.results.records import Records
+    from planner.scenario.model import Scenario
+    from planner.simulation.system import System
+    from planner.traffic.requests import Requests
+
+
+@dataclass(frozen=True)
+class Server:
+    """A real model that serves.
+
+    Parameters
+    ----------
+    runner : Runner
+        Of the model.
+    limits : Limits
+        Of its engine, those of the scenario.
+    about : str
+        Which model it is.
+    seed : int
+        Of the prompts' tokens.
+    warmup : float
+        Requests that arrive before it count in no statistic. [s]
+    """
+
+    runner: Runner
+    limits: Limits
+    about: str
+    seed: int
+    warmup: float
+
+    @classmethod
+    def start(cls, scenario: Scenario, system: System, requests: Iterable[Requests]) -> Server:
+        """Load the model of `scenario` with its settings, and make room for `requests`.
+
+        Parameters
+        ----------
+        scenario : Scenario
+            With an LLM service.
+        system : System
+            Its replica, resolved.
+        requests : iterable of Requests
+            All that will be served: the cache has slots for the longest of them.
+
+        Raises
+        ------
+        InputError
+            If the model cannot be loaded, its settings not applied, or the cache does not fit.
+        """
+        limits = limits_of(system)
+        settings = system.service.settings
+        loaded = Variant(settings=settings).load(_source(system, scenario.base_dir))
+        runner = Runner(loaded.model, limits.max_num_seqs, _slot_length(limits, requests))
+        server = cls(
+            runner, limits, loaded.about, scenario.simulation.seed, scenario.simulation.warmup
+        )
+        server.warm_up()
+        return server
+
+    @property
+    def device(self) -> torch.device:
+        """Device that the model is on."""
+        return self.runner.device
+
+    def warm_up(self) -> None:
+        """Run prompts and batches of many sizes once: first times are slow."""
+        length = 1
+        while length <= min(self.limits.max_num_batched_tokens, self.runner.max_model_len):
+            self.runner.step([Chunk(0, [0] * length, 0)])
+            length *= 2
+        for slot in range(self.limits.max_num_seqs):
+            self.runner.step([Chunk(each, [0], 0) for each in range(slot + 1)])
+
+    def serve(self, requests: Requests, rejected: npt.NDArray[np.bool_]) -> Records:
+        """Serve `requests` in real time and return what happened to them.
+
+        Prompts are tokens drawn at random: how long a step takes does not depend on them.
+        """
+        longest = int(requests.prompt_tokens.max())
+        vocabulary = int(self.runner.model.config.vocab_size)
+        text = stream(self.seed, 0, "prompts").integers(0, vocabulary, 2 * longest).tolist()
+
+        def prompt_of(row: int) -> list[int]:
+            start = row % longest
+            return text[start : start + int(requests.prompt_tokens[row])]
+
+        gc.collect()
+        gc.freeze()  # nothing old is looked through while it serves, as in vLLM
+        try:
+            replay = Engine(self.runner.step, self.limits).replay(
+                requests, prompt_of, rejected=rejected
+            )
+        finally:
+            gc.unfreeze()
+        return records_of(replay, requests, self.limits, warmup=self.warmup)
+
+
+def limits_of(system: System) -> Limits:
+    """Return the limits that the simulator's one replica has."""
+    config = system.config(seed=0)[0]
+    return Limits(
+        scheduler=system.service.engine.scheduler.kind,
+        max_num_seqs=int(config.max_num_seqs),
+        max_num_batched_tokens=int(config.max_num_batched_tokens),
+        block_size=int(config.block_size),
+        blocks=int(config.blocks),
+        max_model_len=system.pool.max_model_len,
+        watermark=int(config.watermark),
+        batch_size=max(int(config.batch_size), 1),
+        timeout=float(config.timeout),
+    )
+
+
+def _slot_length(limits: Limits, requests: Iterable[Requests]) -> int:
+    """Return the tokens of the longest sequence; in a static batch it may be padded and carried."""
+    if limits.scheduler == "static":
+        each = [(int(r.prompt_tokens.max()), int(r.output_tokens.max())) for r in requests]
+        longest = max(prompt for prompt, _ in each) + max(output for _, output in each)
+        return min(longest, 2 * limits.max_model_len)
+    longest = max(int((r.prompt_tokens + r.output_tokens).max()) for r in requests)
+    return min(longest, limits.max_model_len)  # longer prompts are refused
+
+
+def _source(system: System, folder: Path) -> str | Path | ModelShape:
+    """Return what to load: a folder that has weights, else the shape with random ones."""
+    service = system.service
+    assert isinstance(service, LlmService)  # noqa: S101 - a system has one
+    if isinstance(service.model, ModelConfig):
+        place = (folder / service.model.config).parent
+        if any(place.glob("*.safetensors")):
+            return place
+    return system.shape
