@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from planner.scenario.model import Scenario
 
 #: Exit codes; see docs/exit-codes-and-json.md.
-OUR_FAULT, BAD_INPUT, MISSED, INTERRUPTED, NO_READER, TERMINATED = 1, 2, 3, 130, 141, 143
+OUR_FAULT, BAD_INPUT, MISSED, INACCURATE = 1, 2, 3, 5
+INTERRUPTED, NO_READER, TERMINATED = 130, 141, 143
 LINE_END = "\n"
 #: Environment variable that shows where an error of ours happened.
 DEBUG = "PLANNER_DEBUG"
@@ -125,6 +126,89 @@ def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None
     with _located(scenario, overrides):
         lines = check_scenario(spec)
     _print("".join(plain(line) + "\n" for line in lines))
+
+
+def _share(text: str) -> float:
+    """Return the share that ``0.3`` or ``30%`` stands for."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - start-up
+
+    from planner.units import PositiveFraction  # noqa: PLC0415 - start-up
+
+    try:
+        return TypeAdapter(PositiveFraction).validate_python(text)
+    except ValidationError as error:
+        message = f"must be a share above 0, at most 1, as 0.3 or 30%, got {text!r:.40}"
+        raise typer.BadParameter(message) from error
+
+
+@app.command()
+def validate(  # noqa: PLR0917 - typer's options
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    seed: Seed = None,
+    engine: Annotated[
+        bool, typer.Option("--engine", help="Serve it with a real model on this machine.")
+    ] = False,
+    load: Annotated[
+        list[float] | None,
+        typer.Option(
+            parser=_share,
+            metavar="SHARE",
+            help="Rate, as a share of the predicted saturation; may be repeated.",
+        ),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="How often to serve each load.")] = 3,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            parser=_share,
+            metavar="SHARE",
+            help="Exit with 5 if a prediction is off by more, and by twice the runs' spread.",
+        ),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Nothing on standard error but errors.")
+    ] = False,
+) -> None:
+    """Hold predicted latencies against those of a real engine that serves the same requests."""
+    from planner.report.validation import (  # noqa: PLC0415 - start-up
+        comparisons_json,
+        render_comparisons,
+    )
+
+    if not engine:
+        raise InputError("validate must be told what to compare with; add --engine")
+    with _extra("calibrate"):
+        from calibrate.validate import validate as run_both  # noqa: PLC0415 - needs torch
+    spec = _load(scenario, overrides, seed)
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    with _located(scenario, overrides):
+        found = run_both(spec, loads=load or (), runs=runs, threads=threads, say=say)
+    if as_json:
+        _print(comparisons_json(found.comparisons, found.facts, tolerance))
+    else:
+        _print(render_comparisons(found.comparisons, found.facts, tolerance))
+    if tolerance is not None and any(each.missed(tolerance) for each in found.comparisons):
+        raise typer.Exit(INACCURATE)
+
+
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Turn a package that is missing into the name of the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(("planner", "calibrate")):
+            raise
+        raise InputError(
+            f"this needs the package {error.name!r}; pip install 'latency-planner[{name}]'"
+        ) from error
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ WIDTH = 80
 
 
 def render_comparisons(
-    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float
+    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float | None = None
 ) -> str:
     """Return a table of every comparison, and what was run below it.
 
@@ -32,15 +33,15 @@ def render_comparisons(
         In the order to show.
     facts : mapping of str to str
         What to say below, by name.
-    tolerance : float
-        Error that is allowed. [-]
+    tolerance : float, optional
+        Error that is allowed, if any is asked about. [-]
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("load", no_wrap=True)
     table.add_column("", no_wrap=True)
-    for name in ("predicted", "measured", "spread", "error", "allowed"):
+    columns = ["predicted", "measured", "spread", "error"]
+    for name in columns if tolerance is None else [*columns, "allowed", ""]:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     for k, comparison in enumerate(comparisons):
         label = comparison.label
         if math.isfinite(comparison.rate):
@@ -62,17 +63,18 @@ def render_comparisons(
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _cells(row: Row, tolerance: float) -> list[str]:
-    """Return name, values, spread, error, what is allowed and the verdict of a row."""
+def _cells(row: Row, tolerance: float | None) -> list[str]:
+    """Return name, values, spread and error of a row; with a tolerance also the verdict."""
     if row.unit == "s":
         name, show = f"{row.metric} {row.statistic} ms", _milliseconds
     else:
         name, show = f"{row.metric}/s", _rate
     error = NOTHING if math.isnan(row.error) else f"{100 * row.error:+.1f} %"
     spread = NOTHING if math.isnan(row.spread) else percent(row.spread, 1)
-    verdict = "" if row.met(tolerance) else "missed"
-    allowed = percent(row.allowed(tolerance), 0)
-    return [name, show(row.predicted), show(row.measured), spread, error, allowed, verdict]
+    cells = [name, show(row.predicted), show(row.measured), spread, error]
+    if tolerance is None:
+        return cells
+    return [*cells, percent(row.allowed(tolerance)), "" if row.met(tolerance) else "missed"]
 
 
 def _milliseconds(value: float) -> str:
@@ -86,37 +88,38 @@ def _rate(value: float) -> str:
 
 
 def comparisons_json(
-    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float
-) -> dict[str, Any]:
-    """Return the content of ``planner validate --json``; undefined numbers are None."""
-    return {
+    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float | None = None
+) -> str:
+    """Return the JSON of ``planner validate --json``; undefined numbers are null."""
+    content = {
         "schema_version": 1,
-        "tolerance": tolerance,
-        "met": not any(each.missed(tolerance) for each in comparisons),
         "facts": dict(facts),
-        "comparisons": [
-            {
-                "label": each.label,
-                "requests_per_s": _finite(each.rate),
-                "requests": each.requests,
-                "rows": [
-                    {
-                        "metric": row.metric,
-                        "statistic": row.statistic,
-                        "unit": row.unit,
-                        "predicted": _finite(row.predicted),
-                        "measured": _finite(row.measured),
-                        "runs": [_finite(run) for run in row.runs],
-                        "spread": _finite(row.spread),
-                        "error": _finite(row.error),
-                        "allowed": row.allowed(tolerance),
-                        "met": row.met(tolerance),
-                    }
-                    for row in each.rows
-                ],
-            }
-            for each in comparisons
-        ],
+        "tolerance": tolerance,
+        "comparisons": [_comparison(each, tolerance) for each in comparisons],
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _comparison(comparison: Comparison, tolerance: float | None) -> dict[str, Any]:
+    return {
+        "label": comparison.label,
+        "requests_per_s": _finite(comparison.rate),
+        "requests": comparison.requests,
+        "rows": [_row(row, tolerance) for row in comparison.rows],
+    }
+
+
+def _row(row: Row, tolerance: float | None) -> dict[str, Any]:
+    return {
+        "metric": row.metric,
+        "statistic": row.statistic or None,
+        "unit": row.unit,
+        "predicted": _finite(row.predicted),
+        "measured": _finite(row.measured),
+        "runs": [_finite(run) for run in row.runs],
+        "spread": _finite(row.spread),
+        "error": _finite(row.error),
+        "met": None if tolerance is None else row.met(tolerance),
     }
 
 
