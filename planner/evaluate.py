@@ -16,6 +16,7 @@ from planner.results.summary import Result, summarise
 from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
 from planner.simulation.kernels.compiled import is_compiled
+from planner.simulation.price import replica_price
 from planner.simulation.provenance import model_provenance, profile_line, served_by
 from planner.simulation.run import admissible, run_llm
 from planner.simulation.saturation import saturation_per_replica, serving_replicas
@@ -81,6 +82,7 @@ def simulate(
     """
     service = scenario.service
     system = None if isinstance(service, StagesService) else build_system(scenario)
+    price = replica_price(scenario.fleet) if scenario.fleet else None
     total = replications(scenario)
     records: list[Records] = []
     saturation, offered = math.nan, list[float | None]()
@@ -124,7 +126,8 @@ def simulate(
         offered_per_s=_mean(offered),
         saturation_per_s=saturation,
         traffic_random=scenario.traffic.random,
-        price_per_replica_hour=_price(scenario, system),
+        price_per_replica_hour=price.usd_per_hour if price else None,
+        watts_per_replica=price.watts if price else None,
         confidence=scenario.simulation.confidence,
         objectives=scenario.objectives,
         class_objectives=scenario.class_objectives(),
@@ -199,16 +202,6 @@ def _mean(values: list[float | None]) -> float | None:
     """Return the mean; None if a value is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if len(known) == len(values) else None
-
-
-def _price(scenario: Scenario, system: System | None) -> float | None:
-    """Return US dollars per replica and hour; None where the fleet is not known."""
-    if system is not None:
-        return system.price_per_replica_hour
-    fleet = scenario.fleet
-    if fleet is None or isinstance(fleet.price, str):
-        return None
-    return fleet.price * fleet.tensor_parallel * fleet.pipeline_parallel
 
 
 def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:

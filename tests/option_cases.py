@@ -369,7 +369,7 @@ CASES: dict[str, Case] = {
     "Device.peaks": Case(f"{DEVICE}.peaks.bf16=80 TFLOP/s", CHIP),
     "Device.link": Case(f"{DEVICE}.link.bandwidth=10 GB/s", CHIP),
     "Device.host_bandwidth": Case(f"{DEVICE}.host_bandwidth=1 GB/s", f"{CHIP} | {SCALED}"),
-    "Device.power": Case(f"{DEVICE}.power=100 W", CHIP, effect=KEPT),
+    "Device.power": Case(f"{DEVICE}.power=100 W", CHIP, effect=COST),
     "Device.prices": Case(f"{DEVICE}.prices.low=$2/h", CHIP, effect=COST),
     "Device.origins": Case(f"{DEVICE}.origins={{}}", CHIP, effect=SOURCES),
     "Link.name": Case(f"{DEVICE}.link.name=other", CHIP, effect=KEPT),

@@ -93,7 +93,7 @@ def simulate(base, overrides, folder):
         ],
         INTERVALS: [[each["low"], each["high"]] for each in latencies],
         OBJECTIVES: [each["objectives"] for each in whole],
-        COST: data["cost"],
+        COST: [data["cost"], data["watts_at_design_power"]],
         SOURCES: data["provenance"],
         HEADER: [result.context.title, result.context.served_by],
         "scenario": data["scenario"],

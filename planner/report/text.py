@@ -272,7 +272,8 @@ def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
     hourly, per_million = result.cost.values()
     if hourly is not None:
         tokens = f" · ${per_million:.2f} per million output tokens" if per_million else ""
-        yield "cost", f"${hourly:,.2f}/h{tokens}"
+        power = f" · at most {result.watts:,.0f} W" if result.watts is not None else ""
+        yield "cost", f"${hourly:,.2f}/h{tokens}{power}"
     if context.profile:
         yield "profile", context.profile
     yield "method", f"{result.intervals.statement}{_legend(result)}"

@@ -42,6 +42,8 @@ class RunContext:
         False for replayed traffic, which is the same in every replication.
     price_per_replica_hour : float or None
         None where the cost is not known. [$/h]
+    watts_per_replica : float or None
+        Thermal design power of a replica's devices; None where it is not known. [W]
     confidence : float
         Of the intervals, in (0, 1).
     objectives : tuple of Objective
@@ -64,6 +66,7 @@ class RunContext:
     saturation_per_s: float | None = None
     traffic_random: bool = True
     price_per_replica_hour: float | None = None
+    watts_per_replica: float | None = None
     confidence: float = 0.95
     objectives: tuple[Objective, ...] = ()
     class_objectives: Mapping[str, tuple[Objective, ...]] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -117,4 +117,3 @@ class Records:
     replica_seconds: float
     random: bool = True
     notices: list[Notice] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)

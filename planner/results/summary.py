@@ -88,6 +88,9 @@ class Result:
         ``busy, compute, storage, transfer, kv_cache`` as shares of the window.
     cost : mapping of str to float or None
         ``usd_per_hour`` and ``usd_per_million_output_tokens``.
+    watts : float or None
+        Thermal design power of the devices paid for, averaged over the window: the most they
+        may draw, not what they do. [W]
     preemptions : int
         Times a request lost its KV cache, over all replications.
     replications : int
@@ -104,6 +107,7 @@ class Result:
     steady: bool
     utilisation: Mapping[str, float | None]
     cost: Mapping[str, float | None]
+    watts: float | None
     preemptions: int
     replications: int
     intervals: Intervals
@@ -154,6 +158,7 @@ class Result:
             "preemptions": self.preemptions,
             "objectives": whole["objectives"],
             "cost": dict(self.cost),
+            "watts_at_design_power": self.watts,
             "classes": {name: each.to_json() for name, each in self.classes.items()} or None,
             "method": {
                 "kind": self.intervals.kind,
@@ -210,6 +215,7 @@ def summarise(records: Sequence[Records], context: RunContext) -> Result:
         steady=steady,
         utilisation=_utilisation(records),
         cost=_cost(records, context.price_per_replica_hour),
+        watts=_watts(records, context.watts_per_replica),
         preemptions=sum(int(record.preemptions.sum()) for record in records),
         replications=len(records),
         intervals=intervals,
@@ -281,6 +287,14 @@ def _cost(records: Sequence[Records], price: float | None) -> dict[str, float | 
         "usd_per_hour": paid / (windows / 3600),
         "usd_per_million_output_tokens": paid / tokens * 1e6 if tokens else None,
     }
+
+
+def _watts(records: Sequence[Records], per_replica: float | None) -> float | None:
+    """Return the design power of the replicas paid for, averaged over the window [W]."""
+    windows = sum(record.measured_to_s - record.measured_from_s for record in records)
+    if per_replica is None or not windows > 0:
+        return None
+    return per_replica * sum(record.replica_seconds for record in records) / windows
 
 
 def _notices(records: Sequence[Records], context: RunContext) -> tuple[Notice, ...]:

@@ -14,6 +14,7 @@ from planner.latency.memory import KvPool, kv_pool, weight_bytes
 from planner.latency.model_step import StepTime, step_time
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation import layout
+from planner.simulation.price import ReplicaPrice, replica_price
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,11 +82,9 @@ class System:
         return self.fleet.tensor_parallel * self.fleet.pipeline_parallel
 
     @property
-    def price_per_replica_hour(self) -> float:
-        """US dollars per replica and hour."""
-        price = self.fleet.price
-        each = self.device.price(price) if isinstance(price, str) else price
-        return each * self.devices_per_replica
+    def price(self) -> ReplicaPrice:
+        """Price and power of a replica."""
+        return replica_price(self.fleet, self.device)
 
     def cold_start_s(self) -> float:
         """Seconds from the order of a replica until it serves: start, and loading of weights.
@@ -160,7 +159,7 @@ def build_system(scenario: Scenario) -> System:
     )
     weights = weight_bytes(shape, service.settings)
     system = System(service, fleet, shape, device, profile, step, pool, weights)
-    _at("fleet.price", lambda: system.price_per_replica_hour)
+    replica_price(fleet, device)  # refused now rather than after the simulation
     return system
 
 
