@@ -16,8 +16,10 @@ from planner.catalog.models import ModelShape
 from planner.errors import InputError, Problem, did_you_mean
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is ever fetched
+os.environ.setdefault("TQDM_DISABLE", "1")  # transformers draws bars of its own
 
 import transformers
+from safetensors import SafetensorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +112,8 @@ def load_model(
         into memory, or its folder has a pickle, which is not read since it could run code.
     """
     place = default_device() if device is None else torch.device(device)
-    transformers.utils.logging.disable_progress_bar()
+    logging: Any = transformers.utils.logging
+    logging.disable_progress_bar()
     if isinstance(source, ModelShape):
         return _random(source, dtype, place, seed)
     if source == SMOLLM2:
@@ -245,7 +248,7 @@ def _from_folder(folder: Path, dtype: PlainDtype, device: torch.device) -> Loade
         tokenizer = (
             transformers.AutoTokenizer.from_pretrained(folder, **options) if has_tokenizer else None
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         message = f"must be a model that transformers can load, got: {first:.200}"
         raise InputError(Problem(message, file=str(folder))) from None

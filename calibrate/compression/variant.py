@@ -18,6 +18,7 @@ from calibrate.compression.quantisation import (
 )
 from calibrate.compression.structured import StructuredPruning
 from calibrate.models import DTYPES, LoadedModel, PlainDtype, load_model
+from planner.catalog.files import problems_of
 from planner.errors import InputError, did_you_mean
 from planner.latency.settings import ActivationDtype, Pruning, Settings, WeightDtype
 from planner.spec import Spec
@@ -95,7 +96,8 @@ class Variant(Spec):
     def missing(self) -> str | None:
         """Return why no device can run it here, or None."""
         weights, computes = self.settings.weights, self.settings.compute_dtype
-        if weights not in DTYPES and (weights, computes == weights) not in _QUANTISED:
+        known = (weights, computes == weights) in _QUANTISED and computes in {weights, self.dtype}
+        if weights not in DTYPES and not known:
             return f"no kernel here for {weights} weights with {computes} activations"
         if self.settings.pruning.pattern == "2:4" and weights not in DTYPES:
             return f"no kernel here for 2:4 with {weights} weights"
@@ -183,8 +185,7 @@ def parse_variant(text: str) -> Variant:
         plain = Settings.model_validate(found).plain_dtype
         settings = Settings.model_validate({**found, "kv_cache": plain})
     except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise InputError(f"variant {text!r:.80}: {message}") from None
+        raise InputError(problems_of(error, "")) from None
     return Variant.model_validate({"settings": settings, "criterion": criterion, "launch": launch})
 
 
