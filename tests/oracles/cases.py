@@ -42,14 +42,14 @@ def cases(draw, scheduler=None, closed=None, changes=False):
     scheduler = scheduler or draw(st.sampled_from(sorted(SCHEDULERS)))
     block = draw(st.sampled_from([1, 3, 4, 16]))
     longest = draw(st.integers(2, 40))
-    seqs = draw(st.integers(1, 8))
+    seqs = draw(st.sampled_from([1, 3, 5, 8]))
     limits = Limits(
         scheduler=scheduler,
         router=draw(st.sampled_from(sorted(ROUTERS))),
         max_num_seqs=seqs,
-        max_num_batched_tokens=draw(st.integers(seqs, 60)),
+        max_num_batched_tokens=seqs + draw(st.integers(0, 60)),
         block_size=block,
-        blocks=math.ceil(2 * longest / block) + draw(st.integers(0, 40)),
+        blocks=math.ceil(2 * longest / block) + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
         watermark=draw(st.integers(0, 3)),
         batch_size=draw(st.integers(1, seqs)),
         timeout=draw(st.floats(0, 3)),
@@ -57,7 +57,7 @@ def cases(draw, scheduler=None, closed=None, changes=False):
         seed=draw(st.integers(0, 2**31)),
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n, classes = draw(st.integers(1, 40)), draw(st.integers(1, 2))
+    n, classes = draw(st.sampled_from([1, 7, 20, 40])), draw(st.integers(1, 2))
     arrivals = np.cumsum(rng.exponential(draw(st.sampled_from([0.01, 0.3, 3.0])), n))
     if draw(st.booleans()):
         arrivals = np.floor(arrivals)  # ties
