@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.results.records import REJECTED
 from planner.simulation.kernels.chunked import advance_chunked
 from planner.simulation.kernels.compiled import entry, kernel
 from planner.simulation.kernels.heaps import pop
@@ -150,7 +151,7 @@ def advance(p: Plane, until: float) -> None:
             _catch_up(p, arrival)
         i = _take_arrival(p)
         fleet.arrived += p.requests[i].retries == 0
-        replica = choose(p, i) if p.requests[i].status != 3 else NONE
+        replica = choose(p, i) if p.requests[i].status != REJECTED else NONE
         if replica != NONE and not by_state and not loops:
             lanes = p.config[0].lanes_per_replica
             for e in range(replica * lanes, (replica + 1) * lanes):

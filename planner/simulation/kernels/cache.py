@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.results.records import WAITING
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.heaps import push, remove
 from planner.simulation.kernels.queues import close_account, vacate, wait_first
@@ -100,7 +101,7 @@ def preempt(p: Plane, e: int, k: int) -> None:
     close_account(p, e, k)
     vacate(p, e, k)
     p.requests[i].preemptions += 1
-    p.requests[i].status = 0
+    p.requests[i].status = WAITING
     wait_first(p, e, i)
 
 

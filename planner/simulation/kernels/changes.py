@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.results.records import WAITING
 from planner.simulation.kernels.compiled import entry, kernel
 from planner.simulation.kernels.heaps import push
 from planner.simulation.kernels.routing import accept, choose
@@ -23,7 +24,8 @@ def _retry(p: Plane, i: int, at: float) -> None:
     request.first_compute = request.first_storage = np.nan
     request.first_transfer = request.first_overhead = np.nan
     request.compute = request.storage = request.transfer = request.overhead = 0.0
-    request.generated = request.status = 0
+    request.generated = 0
+    request.status = WAITING
     request.slot = request.lane = NONE
     request.retries += 1
     p.fleet[0].late = push(p.late, 0, p.fleet[0].late, at, i)

@@ -6,6 +6,7 @@ calls, which are linked in. The cache folder is therefore named after the text o
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import tempfile
@@ -53,11 +54,12 @@ def cache_folder() -> Path:
     """
     text = b"\0".join(path.read_bytes() for path in _sources())
     name = hashlib.sha256(text + numba.__version__.encode()).hexdigest()[:16]
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()  # Windows has no numbers
     parents = [Path(os.environ["NUMBA_CACHE_DIR"])] if os.environ.get("NUMBA_CACHE_DIR") else []
     parents += [
         Path(__file__).parent / "__pycache__",
         Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "latency-planner",
-        Path(tempfile.gettempdir()) / f"latency-planner-{os.getuid()}",
+        Path(tempfile.gettempdir()) / f"latency-planner-{user}",
     ]
     for parent in parents:
         if _writable(parent / name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.results.records import RUNNING
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.layout import NONE
 
@@ -53,7 +54,7 @@ def admit(p: Plane, e: int, i: int) -> int:
     k = p.slots[e, lane.free_slots].free
     p.slots[e, k].request = i
     p.requests[i].slot = k
-    p.requests[i].status = 1
+    p.requests[i].status = RUNNING
     p.slots[e, k].before = lane.youngest
     p.slots[e, k].behind = NONE
     if lane.youngest == NONE:

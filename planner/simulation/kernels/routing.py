@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.results.records import REJECTED
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.queues import wait_last
 from planner.simulation.kernels.tokens import finish_request
@@ -143,7 +144,7 @@ def enqueue(p: Plane, replica: int, i: int, now: float) -> None:
 @kernel
 def accept(p: Plane, i: int, replica: int, now: float) -> None:
     """Take in request `i`, which arrives now at the router, for `replica` (or NONE)."""
-    if p.requests[i].status == 3:
+    if p.requests[i].status == REJECTED:
         finish_request(p, i, now)
     elif replica == NONE:
         hold(p, i)

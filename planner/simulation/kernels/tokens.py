@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from planner.results.records import ITL_BINS, ITL_MIN, ITL_RATIO
+from planner.results.records import FINISHED, ITL_BINS, ITL_MIN, ITL_RATIO, REJECTED
 from planner.simulation.kernels.cache import start_decoding, stop_decoding
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.heaps import pop, push
@@ -80,10 +80,10 @@ def finish(p: Plane, e: int, k: int) -> None:
 def finish_request(p: Plane, i: int, now: float) -> None:
     """Close the record of request `i`; its client, if it has one, thinks about the next."""
     fleet = p.fleet[0]
-    if p.requests[i].status == 3:
+    if p.requests[i].status == REJECTED:
         fleet.rejected += 1
     else:
-        p.requests[i].status = 2
+        p.requests[i].status = FINISHED
         p.requests[i].finished = now
         fleet.finished += 1
     loop = p.requests[i].loop
