@@ -43,9 +43,9 @@ def test_random_replications_are_replications_and_the_rest_is_bootstrapped():
     assert isinstance(choose([run, run]), Replications)
     for records, changes, why in (
         ([run], {}, "one replication"),
-        ([fixed], {}, "replayed"),
-        ([fixed, fixed], {}, "replayed"),
-        ([run, run], {"traffic_random": False}, "replayed"),
+        ([fixed], {}, "nothing in the traffic is random"),
+        ([fixed, fixed], {}, "nothing in the traffic is random"),
+        ([run, run], {"traffic_random": False}, "nothing in the traffic is random"),
     ):
         method = choose(records, **changes)
         assert isinstance(method, BlockBootstrap)
