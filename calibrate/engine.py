@@ -153,13 +153,16 @@ class Engine:
         while given < output_tokens:
             with self._lock:
                 if len(sequence.times) == given:
-                    self._step_or_wait(math.inf)
+                    self.step_or_wait()
             if len(sequence.times) > given:
                 yield sequence.token_ids[sequence.prompt_tokens + given]
                 given += 1
 
-    def _step_or_wait(self, until: float) -> tuple[StepLog | None, list[Sequence]]:
-        """Run a step if one is ready; else wait for it, `until` at the latest."""
+    def step_or_wait(self, until: float = math.inf) -> tuple[StepLog | None, list[Sequence]]:
+        """Run a step if one is ready; else wait for it, `until` at the latest.
+
+        Returns what the step was, None if there was none, and the sequences that finished in it.
+        """
         now = self.clock.now()
         ready = self._scheduler.ready(now)
         if ready > now:
@@ -210,7 +213,7 @@ class Engine:
             take(math.nextafter(now, math.inf))
             if arrivals.next() == math.inf and self._scheduler.ready(now) == math.inf:
                 break
-            step, finished = self._step_or_wait(min(arrivals.next(), until))
+            step, finished = self.step_or_wait(min(arrivals.next(), until))
             if step is None:
                 continue
             replay.steps.append(step)
