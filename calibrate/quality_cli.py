@@ -1,0 +1,40 @@
+"""`planner calibrate quality`: what each setting costs in quality, as table, JSON and plot."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from calibrate.models import SMOLLM2
+from calibrate.quality_study import STUDIED, plot, study
+
+
+def quality(  # noqa: PLR0917 - typer's options
+    model: Annotated[
+        str, typer.Option(help="smollm2, or a folder with config.json and safetensors.")
+    ] = SMOLLM2,
+    settings: Annotated[
+        str, typer.Option(help="Variants with commas between, as int8,structured:0.25.")
+    ] = ",".join(STUDIED),
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if any.")] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=2, help="Windows of 512 tokens looked at; by default all.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the numbers, JSON.")] = None,
+    plot_to: Annotated[Path | None, typer.Option("--plot", help="File for the plot, PNG.")] = None,
+) -> None:
+    """Measure perplexity and next-token agreement of compressed variants of a trained model."""
+    found = study(
+        model,
+        [word for word in settings.split(",") if word.strip()],
+        device,
+        limit=windows,
+        tell=lambda name: typer.echo(f"quality: {name}", err=True),
+    )
+    typer.echo(f"{found.about}\n\n{found.table()}", nl=False)
+    if out is not None:
+        out.write_text(found.json(), encoding="utf-8")
+    if plot_to is not None:
+        plot(found, plot_to)
