@@ -38,19 +38,16 @@ def render_comparisons(
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("load", no_wrap=True)
-    table.add_column("", no_wrap=True)
     columns = ["predicted", "measured", "spread", "error"]
     for name in columns if tolerance is None else [*columns, "allowed", ""]:
         table.add_column(name, justify="right", no_wrap=True)
-    for k, comparison in enumerate(comparisons):
+    for comparison in comparisons:
         label = comparison.label
         if math.isfinite(comparison.rate):
             label += f", {rate(comparison.rate)} req/s"
+        table.add_row(label)
         for row in comparison.rows:
-            table.add_row(label, *_cells(row, tolerance))
-            label = ""
-        if k + 1 < len(comparisons):
-            table.add_row()
+            table.add_row(*_cells(row, tolerance))
     below = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     below.show_header = False
     below.add_column(no_wrap=True)
@@ -66,9 +63,9 @@ def render_comparisons(
 def _cells(row: Row, tolerance: float | None) -> list[str]:
     """Return name, values, spread and error of a row; with a tolerance also the verdict."""
     if row.unit == "s":
-        name, show = f"{row.metric} {row.statistic} ms", _milliseconds
+        name, show = f"  {row.metric} {row.statistic}, ms", _milliseconds
     else:
-        name, show = f"{row.metric}/s", _rate
+        name, show = f"  {row.metric}/s", _rate
     error = NOTHING if math.isnan(row.error) else f"{100 * row.error:+.1f} %"
     spread = NOTHING if math.isnan(row.spread) else percent(row.spread, 1)
     cells = [name, show(row.predicted), show(row.measured), spread, error]

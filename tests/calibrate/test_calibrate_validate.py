@@ -1,0 +1,228 @@
+"""A tiny model served in real time and simulated, end to end; and what the command prints."""
+
+import json
+import math
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibrate'")
+pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
+
+import calibrate.validate as module  # noqa: E402 - after the skip
+from calibrate.server import Server, limits_of  # noqa: E402
+from calibrate.validate import Validation, validate  # noqa: E402
+from planner.cli import main  # noqa: E402
+from planner.errors import InputError  # noqa: E402
+from planner.results.records import FINISHED, REJECTED  # noqa: E402
+from planner.results.samples import Measured  # noqa: E402
+from planner.scenario.reader import load_scenario  # noqa: E402
+from planner.simulation.run import admissible, run_llm  # noqa: E402
+from planner.simulation.system import build_system  # noqa: E402
+from planner.validation.compare import Comparison, Row  # noqa: E402
+
+#: A device on which the planner believes the model to be slow, so that no queue builds up here.
+SCENARIO = """
+name: tiny
+traffic:
+  duration: 2 s
+  arrivals: {kind: poisson, rate: 20 req/s}
+  lengths:
+    kind: lognormal
+    prompt: {mean: 12, cv: 0.8, max: 70}
+    output: {mean: 5, cv: 0.8, max: 12}
+service:
+  kind: llm
+  model:
+    {name: tiny, hidden_size: 32, n_layers: 2, n_heads: 4, n_kv_heads: 2, head_dim: 8,
+     ffn_size: 64, vocab_size: 97, max_position: 64, tied_embeddings: true}
+  settings: {weights: fp32, kv_cache: fp32}
+  engine: {max_num_seqs: 4, max_num_batched_tokens: 16, block_size: 4, kv_tokens: 160}
+  network: 50 ms
+fleet:
+  device: {name: here, kind: cpu, peaks: {fp32: 0.05 GFLOP/s}, bandwidth: 20 MB/s}
+  price: $1/h
+simulation: {warmup: 0.2 s, seed: 3}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SCENARIO)
+    return path
+
+
+def load(file, *overrides):
+    return load_scenario(file, overrides, None)
+
+
+def served(scenario):
+    system = build_system(scenario)
+    requests = scenario.traffic.draw(1, 0, scenario.base_dir)
+    taken = admissible(requests, system)
+    server = Server.start(scenario, system, [taken.requests])
+    return server.serve(taken.requests, taken.rejected), run_llm(
+        scenario, system, requests, replication=0
+    )
+
+
+def test_the_engine_leaves_the_records_that_a_simulation_leaves(file):
+    real, simulated = served(load(file, "service.network=0 s"))
+    for name in ("arrival_s", "prompt_tokens", "output_tokens", "class_id", "status", "replica"):
+        np.testing.assert_array_equal(getattr(real, name), getattr(simulated, name), err_msg=name)
+    assert set(real.status) == {FINISHED, REJECTED}  # some prompts fill the context
+    done = real.status == FINISHED
+    assert (real.admitted_s >= real.arrival_s)[done].all()
+    assert (real.first_token_s > real.admitted_s)[done].all()
+    more = done & (real.output_tokens > 1)
+    assert (real.finished_s > real.first_token_s)[more].all()
+    assert real.itl_counts.shape == simulated.itl_counts.shape
+    assert real.itl_counts.sum() == (real.output_tokens - 1)[done].sum()
+    assert real.measured_from_s == 0.2
+    assert real.usage.keys() == simulated.usage.keys()
+    assert 0 < real.usage["busy"] <= 1
+    assert 0 < real.usage["kv_cache"] <= 1
+    gaps = Measured(real).sample("itl")
+    assert 0 < gaps.quantile(0.5) < 1
+
+
+def test_clients_of_a_closed_loop_wait_for_their_answers(file):
+    scenario = load(
+        file,
+        "service.network=0 s",
+        "traffic.duration=1 s",
+        "traffic.arrivals={kind: closed_loop, clients: 3, think: 20 ms}",
+        "traffic.lengths.prompt.max=40",
+    )
+    real, _ = served(scenario)
+    assert len(real.arrival_s) > 3
+    assert real.arrival_s.max() < 1.0
+    for time in np.linspace(0, 1, 50):  # never more than one request of each client
+        assert ((real.arrival_s <= time) & ~(real.finished_s <= time)).sum() <= 3
+
+
+def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
+    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
+    said = []
+    found = validate(load(file), loads=(0.3, 0.6), runs=2, threads=1, say=said.append)
+    assert [each.label for each in found.comparisons] == ["30 %", "60 %", "saturation"]
+    low, high, saturation = found.comparisons
+    assert high.rate / low.rate == pytest.approx(2.0, rel=0.5)
+    for row in (*low.rows, *high.rows, *saturation.rows):
+        assert math.isfinite(row.error), row
+        assert len(row.runs) == 2
+    ttft = next(row for row in low.rows if row.metric == "ttft")
+    assert ttft.predicted < 1  # the network is left out on both sides
+    assert "1 threads" in found.facts["device"]
+    assert torch.__version__ in found.facts["engine"]
+    assert [line.split(":")[0] for line in said] == [
+        f"run {run} of 2, {what}" for run in (1, 2) for what in ("30 %", "60 %", "backlog")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("fleet.replicas=2", "fleet.replicas"),
+        ("fleet.events=[{at: 1 s, kind: join}]", "fleet.events"),
+        ("fleet.failures={mtbf: 1 h, mttr: 1 min}", "fleet.failures"),
+        ("fleet.autoscaler={max_replicas: 2}", "fleet.autoscaler"),
+        ("service.before=[{name: ears, compute: {time: 1 ms}}]", "service.before"),
+        ("service.after=[{name: voice, compute: {time: 1 ms}}]", "service.after"),
+        ("traffic.arrivals={kind: closed_loop, clients: 3, think: 1 s}", "traffic"),
+    ],
+)
+def test_what_one_engine_does_not_have_is_refused(file, override, key):
+    with pytest.raises(InputError) as error:
+        validate(load(file, override), loads=(0.5,))
+    assert key in [each.path for each in error.value.problems]
+
+
+def test_stages_are_not_served_by_an_engine(file):
+    file.write_text(
+        "name: stages\ntraffic: {duration: 1 h, arrivals: {kind: poisson, rate: 1 req/s},\n"
+        "  lengths: {kind: fixed, prompt: 1, output: 1}}\n"
+        "service: {kind: stages, stages: [{name: one, compute: {time: 1 ms}}]}\n"
+    )
+    with pytest.raises(InputError, match="must be an LLM"):
+        validate(load(file))
+
+
+def test_limits_are_those_of_the_simulated_replica(file):
+    limits = limits_of(build_system(load(file, "service.engine.scheduler.kind=prefill_first")))
+    assert (limits.scheduler, limits.blocks, limits.block_size) == ("prefill_first", 40, 4)
+    assert (limits.max_num_seqs, limits.max_num_batched_tokens) == (4, 16)
+    assert limits.max_model_len == 64
+
+
+# -- the command ------------------------------------------------------------------------------
+
+FOUND = Validation(
+    (
+        Comparison(
+            "30 %",
+            2.5,
+            100,
+            (
+                Row("ttft", "p50", "s", 0.11, (0.10, 0.102, 0.098)),
+                Row("e2e", "p95", "s", 1.5, (1.0, 1.01, 0.99)),
+                Row("output tokens", "", "1/s", 100.0, (100.0, 100.0, 100.0)),
+            ),
+        ),
+    ),
+    {"scenario": "tiny"},
+)
+
+
+def run_command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["planner", "validate", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    return stop.value.code
+
+
+def test_the_table_and_the_exit_code_of_a_miss(file, monkeypatch, capsys):
+    monkeypatch.setattr(module, "validate", lambda *_args, **_options: FOUND)
+    assert run_command(monkeypatch, str(file), "--engine", "--tolerance", "10%") == 5
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["load", "predicted", "measured", "spread", "error", "allowed"]
+    assert lines[1] == "30 %, 2.5 req/s"
+    assert lines[3].split() == (
+        ["e2e", "p95,", "ms", "1,500", "1,000", "1.0", "%", "+50.0", "%", "10", "%", "missed"]
+    )
+    assert max(map(len, lines)) <= 80
+    assert run_command(monkeypatch, str(file), "--engine", "--tolerance", "60%") == 0
+    assert "missed" not in capsys.readouterr().out
+    assert run_command(monkeypatch, str(file), "--engine") == 0
+    assert "allowed" not in capsys.readouterr().out
+
+
+def test_the_json_of_a_validation(file, monkeypatch, capsys):
+    monkeypatch.setattr(module, "validate", lambda *_args, **_options: FOUND)
+    assert run_command(monkeypatch, str(file), "--engine", "--json", "--tolerance", "0.1") == 5
+    content = json.loads(capsys.readouterr().out)
+    assert content["tolerance"] == 0.1
+    rows = content["comparisons"][0]["rows"]
+    assert [row["met"] for row in rows] == [True, False, True]
+    assert rows[0]["error"] == pytest.approx(0.1)
+    assert rows[0]["runs"] == [0.10, 0.102, 0.098]
+
+
+def test_without_an_engine_there_is_nothing_to_compare_with(file, monkeypatch, capsys):
+    assert run_command(monkeypatch, str(file)) == 2
+    assert "add --engine" in capsys.readouterr().err
+
+
+def test_a_problem_is_named_with_its_place(file, monkeypatch, capsys):
+    assert run_command(monkeypatch, str(file), "--engine", "--set", "fleet.replicas=2") == 2
+    assert "fleet.replicas: must be 1" in capsys.readouterr().err
