@@ -188,7 +188,7 @@ def run_command(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["planner", "validate", *arguments])
     with pytest.raises(SystemExit) as stop:
         main()
-    return stop.value.code
+    return stop.value.code or 0
 
 
 def test_the_table_and_the_exit_code_of_a_miss(file, monkeypatch, capsys):
