@@ -81,7 +81,8 @@ def copy_scenario(name: str, destination: str | Path) -> tuple[Path, ...]:
     Raises
     ------
     InputError
-        If there is no such scenario, or a file that is there would be overwritten.
+        If there is no such scenario, a file that is there would be overwritten, or the folder
+        cannot be written.
     """
     if name not in list_bundled():
         known = list_bundled()
@@ -94,10 +95,14 @@ def copy_scenario(name: str, destination: str | Path) -> tuple[Path, ...]:
     if in_the_way:
         message = "must not be there yet, got a file with other content; move it away"
         raise InputError([Problem(message, file=str(target / file)) for file in in_the_way])
-    for file in files:
-        if not (target / file).exists():
-            (target / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / file, target / file)
+    try:
+        for file in files:
+            if not (target / file).exists():
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source / file, target / file)
+    except OSError as error:
+        message = f"must be a folder that can be written, got: {error.strerror or error}"
+        raise InputError(Problem(message, file=str(target))) from error
     return tuple(target / file for file in files)
 
 
