@@ -1,0 +1,124 @@
+"""How long something takes: warm-up, repeats in turns, median and its standard error."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+#: Middle half of a normal distribution, in standard deviations.
+_IQR = 1.349
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """When a point has been measured often enough.
+
+    Parameters
+    ----------
+    warmup : int
+        Runs that do not count.
+    least, most : int
+        Runs that count.
+    spread : float
+        Enough once the standard error of the median is at most this share of it. [-]
+    seconds : float
+        No further round after this time per variant. [s]
+    """
+
+    warmup: int = 1
+    least: int = 5
+    most: int = 50
+    spread: float = 0.01
+    seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the repeats gave.
+
+    Parameters
+    ----------
+    seconds : float
+        Median. [s]
+    spread : float
+        Standard error of the median, as a share of it. [-]
+    samples : tuple of float
+        In order, warm-up left out. [s]
+    """
+
+    seconds: float
+    spread: float
+    samples: tuple[float, ...]
+
+
+def summarise(samples: Sequence[float]) -> Timing:
+    """Return median and spread of `samples`, at least one.
+
+    The standard error of a median of n normal samples is ``1.2533 sigma / sqrt(n)``; sigma comes
+    from the middle half, since interruptions make outliers to one side.
+    """
+    low, middle, high = np.quantile(samples, (0.25, 0.5, 0.75))
+    sigma = (high - low) / _IQR
+    error = 1.2533 * sigma / math.sqrt(len(samples))
+    return Timing(float(middle), float(error / middle), tuple(map(float, samples)))
+
+
+def in_turns(
+    runs: Mapping[str, Callable[[], float]],
+    repeats: Repeats,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Timing]:
+    """Return the timing of each of `runs`, taken in turns so that drift hits all alike.
+
+    Rounds go on, each in the opposite order of the one before, until the spread of all is small
+    or a limit is reached.
+
+    Parameters
+    ----------
+    runs : mapping of str to callable
+        Runs once and returns the seconds that it took.
+    repeats : Repeats
+        When to stop.
+    clock : callable
+        Seconds since some moment, for the limit of time.
+    """
+    for run in runs.values():
+        for _ in range(repeats.warmup):
+            run()
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    order = list(runs)
+    started = clock()
+    for count in range(1, repeats.most + 1):
+        for name in order:
+            samples[name].append(runs[name]())
+        order.reverse()
+        if count < repeats.least:
+            continue
+        late = clock() - started > repeats.seconds * len(runs)
+        if late or all(summarise(each).spread <= repeats.spread for each in samples.values()):
+            break
+    return {name: summarise(each) for name, each in samples.items()}
+
+
+def stopwatch(action: Callable[[], object], synchronise: Callable[[], None]) -> float:
+    """Return the seconds that `action` takes, with the device idle before and after [s].
+
+    Parameters
+    ----------
+    action : callable
+        What to do.
+    synchronise : callable
+        Waits until the device is idle; does nothing for a CPU.
+    """
+    synchronise()
+    started = time.perf_counter()
+    action()
+    synchronise()
+    return time.perf_counter() - started

@@ -1,0 +1,86 @@
+"""Which machine and software this is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from calibrate.measure.records import Fingerprint
+
+#: Names in the catalogue of accelerators as their drivers name them.
+CATALOGUE_NAMES = {
+    "NVIDIA H100 80GB HBM3": "H100-SXM-80GB",
+    "NVIDIA H200": "H200-SXM-141GB",
+    "NVIDIA A100-SXM4-80GB": "A100-SXM-80GB",
+    "NVIDIA A100-SXM4-40GB": "A100-SXM-40GB",
+    "NVIDIA A100 80GB PCIe": "A100-PCIe-80GB",
+    "NVIDIA B200": "B200-SXM-180GB",
+}
+
+
+def fingerprint(device: torch.device) -> Fingerprint:
+    """Return machine and software of a measurement on `device`."""
+    versions = {
+        "torch": torch.__version__,
+        "transformers": metadata.version("transformers"),
+        "python": platform.python_version(),
+        "planner": metadata.version("latency-planner"),
+    }
+    if device.type == "cuda":
+        return Fingerprint.model_validate(versions | _gpu(device))
+    return Fingerprint.model_validate(versions | _cpu())
+
+
+def _gpu(device: torch.device) -> dict[str, object]:
+    properties = torch.cuda.get_device_properties(device)
+    try:
+        clocks = f"{torch.cuda.clock_rate(device)} MHz"
+    except (RuntimeError, ModuleNotFoundError):  # needs NVIDIA's management library
+        clocks = ""
+    return {
+        "device": properties.name,
+        "kind": "gpu",
+        "count": torch.cuda.device_count(),
+        "memory": float(properties.total_memory),
+        "threads": 0,
+        "features": f"compute capability {properties.major}.{properties.minor}",
+        "clocks": clocks,
+        "driver": f"{_nvidia_driver()}CUDA {torch.version.cuda}",
+    }
+
+
+def _nvidia_driver() -> str:
+    match = re.search(r"Kernel Module\D*([\d.]+)", _read("/proc/driver/nvidia/version"))
+    return f"driver {match[1]}, " if match else ""
+
+
+def _cpu() -> dict[str, object]:
+    cpuinfo = _read("/proc/cpuinfo")
+    model = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    name = model[1].strip() if model else platform.processor() or platform.machine()
+    number = re.search(r"^model\s*:\s*(\d+)$", cpuinfo, re.MULTILINE)
+    if number:
+        name = f"{name}, model {number[1]}"
+    clock = re.search(r"^cpu MHz\s*:\s*([\d.]+)$", cpuinfo, re.MULTILINE)
+    return {
+        "device": name,
+        "kind": "cpu",
+        "count": 1,
+        "memory": float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")),
+        "threads": torch.get_num_threads(),
+        "features": torch.backends.cpu.get_cpu_capability(),
+        "clocks": f"{float(clock[1]):.0f} MHz" if clock else "",
+        "driver": f"{platform.system()} {platform.release()}",
+    }
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,130 @@
+"""What the device can do at best: matrix products, memory, disk, copies from the host."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import torch
+
+from calibrate.compression.base import why_not
+from calibrate.measure.clock import Repeats, Timing, in_turns, stopwatch
+from calibrate.measure.records import BytesRecord, MatmulRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from planner.catalog.devices import PeakDtype
+
+_DTYPES: dict[PeakDtype, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "int8": torch.int8,
+    "fp8": torch.float8_e4m3fn,
+}
+
+
+def synchroniser(device: torch.device) -> Callable[[], None]:
+    """Return what waits until `device` is idle."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return lambda: None
+
+
+def _timed(run: Callable[[], object], device: torch.device, repeats: Repeats) -> Timing:
+    wait = synchroniser(device)
+    return in_turns({"": lambda: stopwatch(run, wait)}, repeats)[""]
+
+
+def matmul_product(dtype: PeakDtype, size: int, device: torch.device) -> Callable[[], object] | str:
+    """Return what multiplies two square matrices once, or why the device cannot."""
+    kind = _DTYPES.get(dtype)
+    if kind is None:
+        return f"no product of {dtype} in torch"
+    if dtype == "int8":
+        left = torch.randint(-9, 9, (size, size), device=device, dtype=torch.int8)
+        right = torch.randint(-9, 9, (size, size), device=device, dtype=torch.int8).t()
+
+        def run() -> object:
+            return torch._int_mm(left, right)  # noqa: SLF001 - torch's only product of int8
+
+    elif dtype == "fp8":
+        a = torch.randn(size, size, device=device).to(kind)
+        b = torch.randn(size, size, device=device).to(kind).t()
+        one = torch.ones((), device=device)
+
+        def run() -> object:
+            return torch._scaled_mm(a, b, one, one, out_dtype=torch.bfloat16)  # noqa: SLF001
+
+    else:
+        x, y = (torch.randn(size, size, device=device).to(kind) for _ in range(2))
+
+        def run() -> object:
+            return x @ y
+
+    return why_not(run) or run
+
+
+def measure_matmul(
+    dtype: PeakDtype, size: int, device: torch.device, repeats: Repeats
+) -> MatmulRecord | str:
+    """Return the time of one product of square matrices, or why the device cannot."""
+    run = matmul_product(dtype, size, device)
+    if isinstance(run, str):
+        return run
+    timing = _timed(run, device, repeats)
+    return MatmulRecord(dtype=dtype, size=size, **vars(timing))
+
+
+def measure_memory_bandwidth(device: torch.device, size: int, repeats: Repeats) -> BytesRecord:
+    """Return the time of reading `size` bytes of the device's memory, as a sum over them."""
+    data = torch.ones(size // 4, dtype=torch.float32, device=device)
+    timing = _timed(data.sum, device, repeats)
+    return BytesRecord(what="memory", size=size, **vars(timing))
+
+
+def measure_host_to_device(device: torch.device, size: int, repeats: Repeats) -> BytesRecord:
+    """Return the time of copying `size` bytes to the device; on a CPU, within memory."""
+    host = torch.empty(size, dtype=torch.uint8).fill_(1)
+    if device.type == "cuda":
+        host = host.pin_memory()
+    there = torch.empty(size, dtype=torch.uint8, device=device)
+    timing = _timed(lambda: there.copy_(host, non_blocking=True), device, repeats)
+    return BytesRecord(what="host_to_device", size=size, **vars(timing))
+
+
+def measure_disk(folder: Path, size: int, repeats: Repeats) -> BytesRecord:
+    """Return the time of reading `size` bytes of a new file that no cache holds.
+
+    The system is asked to forget the file before each reading; the file is removed after.
+    """
+    path = folder / f"disk-{os.getpid()}.tmp"
+    try:
+        with path.open("wb") as file:
+            for block in _blocks(size):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        timing = in_turns({"": lambda: _read_cold(path)}, repeats)[""]
+    finally:
+        path.unlink(missing_ok=True)
+    return BytesRecord(what="disk", size=size, **vars(timing))
+
+
+def _blocks(size: int, block: int = 2**22) -> Iterator[bytes]:
+    for start in range(0, size, block):
+        yield os.urandom(min(block, size - start))
+
+
+def _read_cold(path: Path) -> float:
+    with path.open("rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        buffer = bytearray(2**22)
+
+        def read() -> None:
+            while file.readinto(buffer):
+                pass
+
+        return stopwatch(read, lambda: None)

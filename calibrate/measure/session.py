@@ -1,0 +1,343 @@
+"""A calibration: loads the variants, measures what is missing, and keeps every result at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from calibrate.compression.variant import Variant, parse_variant
+from calibrate.measure.clock import Repeats
+from calibrate.measure.fingerprint import fingerprint
+from calibrate.measure.hardware import (
+    measure_disk,
+    measure_host_to_device,
+    measure_matmul,
+    measure_memory_bandwidth,
+)
+from calibrate.measure.journal import Journal
+from calibrate.measure.links import measure_links, measure_split
+from calibrate.measure.points import StepPoint, shuffled
+from calibrate.measure.records import Header, QualityRecord, VariantRecord, step_key
+from calibrate.measure.steps import (
+    Loaded,
+    free_memory,
+    measure_memory,
+    measure_point,
+    release,
+)
+from calibrate.measure.tasks import Task, work_through
+from calibrate.models import load_model
+from calibrate.quality import coefficients, quality, reference
+from planner.errors import PlannerError
+from planner.latency.memory import weight_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from calibrate.measure.journal import Measurements
+    from calibrate.measure.records import BytesRecord, Measured
+    from calibrate.quality import Predictions
+    from planner.catalog.devices import PeakDtype
+    from planner.catalog.models import ModelShape
+
+#: Share of the free memory that the weights of variants measured in turns may take.
+_WEIGHTS = 0.5
+#: Data types whose peak is measured.
+DTYPES: tuple[PeakDtype, ...] = ("fp32", "bf16", "fp16", "int8", "fp8")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of what is measured beside steps.
+
+    Parameters
+    ----------
+    matmul : tuple of int
+        Rows and columns of square matrices.
+    memory, disk, host : int
+        Bytes read from memory, read from disk, copied from the host. [B]
+    links : tuple of int
+        Bytes that go from one process to another. [B]
+    split : tuple of (int, int)
+        Rows and tokens of batches that are split over processes.
+    """
+
+    matmul: tuple[int, ...] = (1024, 2048)
+    memory: int = 2**29
+    disk: int = 2**28
+    host: int = 2**28
+    links: tuple[int, ...] = (1024, 2**16, 2**20, 2**23)
+    split: tuple[tuple[int, int], ...] = ((8, 64),)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Parameters
+    ----------
+    source : str or Path or ModelShape
+        Model, see :func:`calibrate.models.load_model`.
+    variants : tuple of str
+        See :func:`calibrate.compression.variant.parse_variant`; the first is the base that the
+        others are compared with.
+    points : tuple of StepPoint
+        Steps.
+    device : torch.device
+        Where.
+    repeats : Repeats
+        Of each point.
+    sizes : Sizes
+        Of the rest.
+    windows : int, optional
+        Windows of text that quality is measured on: all if None, no quality if 0.
+    seconds : float, optional
+        Nothing is begun after this time. [s]
+    seed : int
+        Of the order of points.
+    """
+
+    source: str | Path | ModelShape
+    variants: tuple[str, ...]
+    points: tuple[StepPoint, ...]
+    device: torch.device
+    repeats: Repeats = field(default_factory=Repeats)
+    sizes: Sizes = field(default_factory=Sizes)
+    windows: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a calibration did.
+
+    Parameters
+    ----------
+    measured : Measurements
+        All that is in the file now.
+    late : int
+        Points that are left for lack of time.
+    """
+
+    measured: Measurements
+    late: int
+
+
+def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outcome:
+    """Measure what the file at `path` does not have yet.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure.
+    path : Path
+        File of measurements, new or of an earlier run of the same plan.
+    advance : callable
+        Told the share that is done.
+
+    Raises
+    ------
+    InputError
+        If a variant or model is unknown, or the file is of another machine or model.
+    PlannerError
+        If the file cannot be written, or the base does not run.
+    """
+    started = time.monotonic()
+    deadline = float("inf") if plan.seconds is None else started + plan.seconds
+    variants = [parse_variant(name) for name in plan.variants]
+    base = _load(variants[0], plan)
+    header = Header(
+        created=dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
+        fingerprint=fingerprint(plan.device),
+        source=plan.source.name if hasattr(plan.source, "name") else str(plan.source),
+        about=base.model.about,
+        shape=base.model.shape,
+        base=variants[0].name,
+    )
+    with Journal(path, header) as journal:
+        session = _Session(plan, journal, base, variants)
+        late = session.run(advance, deadline)
+        return Outcome(journal.measured, late)
+
+
+def _load(variant: Variant, plan: Plan) -> Loaded:
+    return Loaded(variant, variant.apply(load_model(plan.source, variant.dtype, plan.device)))
+
+
+class _Session:
+    """One run over a plan."""
+
+    def __init__(
+        self, plan: Plan, journal: Journal, base: Loaded, variants: Sequence[Variant]
+    ) -> None:
+        self.plan, self.journal, self.base = plan, journal, base
+        self.variants = variants
+        self._reference: Predictions | None = None
+        self._points = shuffled(plan.points, plan.seed)
+
+    def run(self, advance: Callable[[float], None], deadline: float) -> int:
+        """Measure all parts; return how many tasks were left for lack of time."""
+        if self.base.variant.supported(self.plan.device) is not None:
+            reason = self.base.variant.supported(self.plan.device)
+            raise PlannerError(f"the base {self.base.variant.name!r} must run: {reason}")
+        groups = self._groups()
+        shares = [0.05, *([0.85 / len(groups)] * len(groups)), 0.1]
+        late = done = 0.0
+
+        def part(share: float) -> Callable[[float], None]:
+            start = done
+            return lambda inside: advance(start + share * inside)
+
+        tasks: list[Callable[[], list[Task]]] = [
+            self._hardware_tasks,
+            *(partial(self._group_tasks, group) for group in groups),
+            self._link_tasks,
+        ]
+        for share, make in zip(shares, tasks, strict=True):
+            late += work_through(make(), self.journal, part(share), deadline)
+            done += share
+            release()
+        return int(late)
+
+    def _hardware_tasks(self) -> list[Task]:
+        device, sizes, folder = self.plan.device, self.plan.sizes, self.journal.path.parent
+        repeats = dataclasses.replace(self.plan.repeats, seconds=1.0)
+        few = dataclasses.replace(repeats, most=5, least=3)
+        tasks = [
+            Task((f"matmul {dtype} {size}",), partial(_matmul, dtype, size, device, repeats))
+            for dtype in DTYPES
+            for size in sizes.matmul
+        ]
+        runs: list[tuple[str, int, Callable[[], BytesRecord]]] = [
+            (
+                "memory",
+                sizes.memory,
+                partial(measure_memory_bandwidth, device, sizes.memory, repeats),
+            ),
+            (
+                "host_to_device",
+                sizes.host,
+                partial(measure_host_to_device, device, sizes.host, repeats),
+            ),
+            ("disk", sizes.disk, partial(measure_disk, folder, sizes.disk, few)),
+        ]
+        return tasks + [Task.one(f"{what} {size} B x 1", run) for what, size, run in runs]
+
+    def _groups(self) -> list[list[Variant]]:
+        """Return the variants beside the base in groups whose weights fit into memory together.
+
+        Those that are done, or that the device cannot run, are in none; what there is to say
+        about the latter is written down.
+        """
+        room = _WEIGHTS * free_memory(self.plan.device)
+        groups: list[list[Variant]] = [[]]
+        taken = 0.0
+        for variant in self.variants[1:]:
+            reason = variant.supported(self.plan.device)
+            if reason is not None:
+                self.journal.append(
+                    VariantRecord(
+                        variant=variant.name, settings=variant.settings, unsupported=reason
+                    )
+                )
+                continue
+            size = 2 * weight_bytes(self.base.model.shape, variant.settings)
+            if taken + size > room and groups[-1]:
+                groups.append([])
+                taken = 0.0
+            groups[-1].append(variant)
+            taken += size
+        return groups
+
+    def _group_tasks(self, group: Sequence[Variant]) -> list[Task]:
+        """Load what is still to be measured of a group, and return what is to be done."""
+        loaded = [self.base]
+        wanted = [variant for variant in group if self._pending(variant)]
+        loaded += [each for variant in wanted if (each := self._try_to_load(variant)) is not None]
+        for each in loaded:
+            self.journal.append(each.record)
+        tasks = [self._point_task(point, loaded) for point in self._points]
+        largest = max(self.plan.points, key=lambda point: point.context)
+        for each in loaded:
+            name = each.variant.name
+            tasks.append(Task.one(f"memory {name}", partial(measure_memory, each, largest)))
+            if self.plan.windows != 0:
+                tasks.append(Task.one(f"quality {name}", partial(self._quality, each)))
+        return tasks
+
+    def _pending(self, variant: Variant) -> bool:
+        keys = [step_key(variant.name, point) for point in self._points]
+        keys += [f"memory {variant.name}"]
+        keys += [f"quality {variant.name}"] if self.plan.windows != 0 else []
+        return any(key not in self.journal for key in keys)
+
+    def _point_task(self, point: StepPoint, loaded: Sequence[Loaded]) -> Task:
+        keys = tuple(step_key(each.variant.name, point) for each in loaded)
+        return Task(keys, partial(measure_point, point, loaded, self.plan.repeats))
+
+    def _try_to_load(self, variant: Variant) -> Loaded | None:
+        """Return the variant in memory, or None, noted as left out, if it does not fit."""
+        found: list[Loaded] = []
+
+        def load() -> Iterator[Measured]:
+            found.append(_load(variant, self.plan))
+            yield found[0].record
+
+        key = f"variant {variant.name}"
+        if key in self.journal:
+            return _load(variant, self.plan)
+        work_through([Task((key,), load)], self.journal, lambda _: None, float("inf"))
+        return found[0] if found else None
+
+    def _quality(self, loaded: Loaded) -> QualityRecord:
+        about = loaded.model.about
+        if self._reference is None:
+            self._reference = reference(self.base.model, limit=self.plan.windows)
+        metrics = coefficients(quality(loaded.model, self._reference), about)
+        if not metrics:
+            about = f"unknown: {about}"
+        return QualityRecord(variant=loaded.variant.name, metrics=metrics, about=about)
+
+    def _link_tasks(self) -> list[Task]:
+        """Return what goes between processes: of GPUs one each, of a CPU one per thread."""
+        cuda = self.plan.device.type == "cuda"
+        units = torch.cuda.device_count() if cuda else torch.get_num_threads()
+        sizes = self.plan.sizes
+        repeats = Repeats(warmup=2, least=20, most=20)
+        worlds = sorted({n for n in (2, 4, 8) if n <= units} | ({units} if units > 1 else set()))
+        tasks = []
+        for processes in worlds:
+            keys = [f"all_reduce {size} B x {processes}" for size in sizes.links]
+            if processes == 2:
+                keys += [f"point_to_point {size} B x 2" for size in sizes.links]
+            run = partial(measure_links, processes, sizes.links, repeats, cuda=cuda)
+            tasks.append(Task(tuple(keys), run))
+        few = Repeats(warmup=1, least=5, most=5)
+        split = partial(measure_split, self.base.model.shape, threads=0 if cuda else 1, cuda=cuda)
+        tasks += [
+            Task.one(
+                f"parallel {processes}: {batch}x{tokens}",
+                partial(split, processes, batch, tokens, few),
+            )
+            for processes in [1, *worlds]
+            for batch, tokens in sizes.split
+            if batch % processes == 0
+        ]
+        return tasks
+
+
+def _matmul(
+    dtype: PeakDtype, size: int, device: torch.device, repeats: Repeats
+) -> Iterator[Measured]:
+    found = measure_matmul(dtype, size, device, repeats)
+    if isinstance(found, str):
+        raise PlannerError(found)
+    yield found

@@ -1,0 +1,137 @@
+"""Steps of real models in turns: the same point on every variant, so that drift hits all alike."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from calibrate.compression.base import weight_bytes
+from calibrate.measure.clock import in_turns, stopwatch
+from calibrate.measure.hardware import synchroniser
+from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
+from calibrate.runner import Runner
+from calibrate.scheduling import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from calibrate.compression.variant import Variant
+    from calibrate.measure.clock import Repeats
+    from calibrate.measure.points import StepPoint
+    from calibrate.models import LoadedModel
+
+#: Share of the free memory that caches of several variants may take together.
+_TOGETHER = 0.5
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A variant in memory.
+
+    Parameters
+    ----------
+    variant : Variant
+        What it is.
+    model : LoadedModel
+        The real model.
+    """
+
+    variant: Variant
+    model: LoadedModel
+
+    @property
+    def record(self) -> VariantRecord:
+        """What the file of measurements says about it."""
+        model = self.model.model
+        return VariantRecord(
+            variant=self.variant.name,
+            settings=self.variant.settings,
+            weight_bytes=weight_bytes(model),
+            parameters=sum(each.numel() for each in model.parameters()),
+        )
+
+
+def measure_point(
+    point: StepPoint, variants: Iterable[Loaded], repeats: Repeats
+) -> Iterator[StepRecord]:
+    """Yield the duration of the step `point` on each of `variants`.
+
+    In turns if the caches of all fit into memory at once, otherwise one variant after the other.
+
+    Raises
+    ------
+    torch.OutOfMemoryError or InputError
+        If one does not fit alone.
+    """
+    variants = list(variants)
+    wanted = sum(point.context * each.model.shape.kv_bytes_per_token(4.0) for each in variants)
+    together = wanted <= _TOGETHER * free_memory(variants[0].model.device)
+    for group in [variants] if together else [[each] for each in variants]:
+        runs = {each.variant.name: _step(each.model, point) for each in group}
+        for name, timing in in_turns(runs, repeats).items():
+            yield StepRecord(
+                variant=name, prefill=point.prefill, decode=point.decode, **vars(timing)
+            )
+        runs.clear()
+        release()
+
+
+def _step(loaded: LoadedModel, point: StepPoint) -> Callable[[], float]:
+    """Return what runs the step once and returns its seconds."""
+    runner, work = _prepared(loaded, point)
+    return partial(stopwatch, partial(runner.step, work), synchroniser(loaded.device))
+
+
+def _prepared(loaded: LoadedModel, point: StepPoint) -> tuple[Runner, list[Chunk]]:
+    """Return a runner whose caches are filled up to `point`, and the work of its step."""
+    runner = Runner(loaded.model, point.sequences, point.longest)
+    chunks = [*point.prefill, *((1, done) for done in point.decode)]
+    generator = torch.Generator().manual_seed(len(chunks))
+    work = []
+    with torch.inference_mode():
+        for slot, (length, done) in enumerate(chunks):
+            runner.fill(slot, done)
+            tokens = torch.randint(0, loaded.shape.vocab_size, (length,), generator=generator)
+            work.append(Chunk(slot, tokens.tolist(), done))
+    return runner, work
+
+
+def measure_memory(loaded: Loaded, point: StepPoint) -> MemoryRecord:
+    """Return the memory in use while `point` runs once."""
+    device = loaded.model.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    runner, work = _prepared(loaded.model, point)
+    runner.step(work)
+    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    return MemoryRecord(
+        variant=loaded.variant.name,
+        weights=weight_bytes(loaded.model.model),
+        kv_cache=runner.kv_bytes,
+        peak=peak,
+    )
+
+
+def free_memory(device: torch.device) -> float:
+    """Return the memory that is free now [B]."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    lines = _meminfo()
+    return lines["MemAvailable"]
+
+
+def _meminfo() -> Mapping[str, float]:
+    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
+        rows = [line.split() for line in file]
+    return {row[0].rstrip(":"): float(row[1]) * 1024 for row in rows}
+
+
+def release() -> None:
+    """Give memory that nothing uses any more back to the device."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
