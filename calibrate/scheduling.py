@@ -62,6 +62,8 @@ class Limits:
         Longest prompt and answer together. [tokens]
     watermark : int
         Blocks that ``prefill_first`` keeps free at admission, unless nothing runs.
+    reserve_full_isl : bool
+        Whether ``chunked`` admits a sequence only if all its tokens would fit.
     batch_size, timeout : int, float
         Of ``static``: a batch starts with so many requests, or once its oldest has waited so
         long. [-, s]
@@ -74,6 +76,7 @@ class Limits:
     blocks: int
     max_model_len: int
     watermark: int = 0
+    reserve_full_isl: bool = True
     batch_size: int = 1
     timeout: float = 0.0
 
@@ -258,7 +261,8 @@ class ChunkedScheduler(Scheduler):
         while self.waiting and self._free_slots and budget and not preempted:
             tokens = min(self.waiting[0].left, budget)
             blocks = self.limits.blocks_for(tokens)
-            if blocks > self.free_blocks:
+            whole = self.limits.blocks_for(self.waiting[0].left)
+            if (whole if self.limits.reserve_full_isl else blocks) > self.free_blocks:
                 break
             self.free_blocks -= blocks
             sequence = self._admit(now)

@@ -130,6 +130,7 @@ def limits_of(system: System) -> Limits:
         blocks=int(config.blocks),
         max_model_len=system.pool.max_model_len,
         watermark=int(config.watermark),
+        reserve_full_isl=bool(config.reserve_full),
         batch_size=max(int(config.batch_size), 1),
         timeout=float(config.timeout),
     )

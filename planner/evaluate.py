@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from planner.simulation.stage_service import run_stage_service
 from planner.simulation.system import System, build_system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from planner.results.records import Records
     from planner.scenario.model import Scenario
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from planner.traffic.requests import Requests
 
 
-__all__ = ["Run", "check", "is_compiled", "replications", "simulate"]
+__all__ = ["Replication", "Run", "check", "is_compiled", "replicate", "replications", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -80,40 +80,16 @@ def simulate(
     InputError
         If the scenario cannot be simulated; the message says what to do.
     """
-    service = scenario.service
-    system = None if isinstance(service, StagesService) else build_system(scenario)
+    system = None if isinstance(scenario.service, StagesService) else build_system(scenario)
     price = replica_price(scenario.fleet) if scenario.fleet else None
-    total = replications(scenario)
-    records: list[Records] = []
-    saturation, offered = math.nan, list[float | None]()
-    for k in range(total):
-        progress(k / total)
-        requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
-        check_window(scenario, requests.end_s)
-        if k == 0:
-            check_memory(system, requests, total)
-        if isinstance(service, StagesService):
-            records.append(run_stage_service(scenario, service, requests, replication=k))
-            saturation = min(stage.saturation_rate() for stage in service.stages)
-        else:
-            assert system is not None  # noqa: S101 - one of the two kinds
-            records.append(
-                run_llm(
-                    scenario,
-                    system,
-                    requests,
-                    replication=k,
-                    control=control,
-                    extra_replicas=extra_replicas,
-                    progress=_of(k, total, progress),
-                )
-            )
-            if k == 0:
-                up = serving_replicas(scenario, records[0].timeline, controlled=bool(control))
-                saturation = _saturation(system, requests, up)
-        check_window(scenario, records[-1].measured_to_s)
-        offered.append(_offered(requests, records[-1]))
+    done = [
+        replicate(
+            scenario, system, k, control=control, extra_replicas=extra_replicas, progress=tell
+        )
+        for k, tell in enumerate(_shares(progress, replications(scenario)))
+    ]
     progress(1.0)
+    records = [each.records for each in done]
     context = RunContext(
         command=command,
         tool_version=__version__,
@@ -123,8 +99,8 @@ def simulate(
         served_by=served_by(scenario, system),
         profile=profile_line(system),
         provenance=model_provenance(system),
-        offered_per_s=_mean(offered),
-        saturation_per_s=saturation,
+        offered_per_s=_mean([_offered(each) for each in done]),
+        saturation_per_s=_saturation(scenario, system, done[0], controlled=bool(control)),
         traffic_random=scenario.traffic.random,
         price_per_replica_hour=price.usd_per_hour if price else None,
         watts_per_replica=price.watts if price else None,
@@ -134,6 +110,70 @@ def simulate(
         notices=_notices(scenario, system),
     )
     return Run(summarise(records, context), tuple(records))
+
+
+class Replication(NamedTuple):
+    """One replication: what arrived, and what happened.
+
+    Parameters
+    ----------
+    requests : Requests
+        The traffic.
+    records : Records
+        Of its simulation.
+    """
+
+    requests: Requests
+    records: Records
+
+
+def replicate(
+    scenario: Scenario,
+    system: System | None,
+    k: int,
+    *,
+    control: Sequence[Control] = (),
+    extra_replicas: int = 0,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
+) -> Replication:
+    """Draw the traffic of replication `k` and simulate it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What to simulate.
+    system : System or None
+        Its replica, resolved; None for a service of stages.
+    k : int
+        Number of the replication.
+    control, extra_replicas, progress
+        As for :func:`simulate`; the share is that of the replication.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be simulated.
+    """
+    progress(0.0)
+    requests = scenario.traffic.draw(scenario.simulation.seed, k, scenario.base_dir)
+    check_window(scenario, requests.end_s)
+    if k == 0:
+        check_memory(system, requests, replications(scenario))
+    if isinstance(scenario.service, StagesService):
+        records = run_stage_service(scenario, scenario.service, requests, replication=k)
+    else:
+        assert system is not None  # noqa: S101 - one of the two kinds
+        records = run_llm(
+            scenario,
+            system,
+            requests,
+            replication=k,
+            control=control,
+            extra_replicas=extra_replicas,
+            progress=progress,
+        )
+    check_window(scenario, records.measured_to_s)
+    return Replication(requests, records)
 
 
 def check(scenario: Scenario) -> list[str]:
@@ -173,20 +213,33 @@ def replications(scenario: Scenario) -> int:
     return scenario.simulation.replications if drawn else 1
 
 
-def _of(k: int, total: int, progress: Callable[[float], None]) -> Callable[[float], None]:
-    """Return what reports the share of replication `k` as a share of all."""
-    return lambda share: progress((k + share) / total)
+def _shares(progress: Callable[[float], None], total: int) -> Iterator[Callable[[float], None]]:
+    """Yield, for each of `total` replications, what turns its share done into one of all."""
+
+    def tell(k: int, share: float) -> None:
+        progress((k + share) / total)
+
+    for k in range(total):
+        yield partial(tell, k)
 
 
-def _saturation(system: System, requests: Requests, replicas: float) -> float:
-    """Return the highest rate [1/s] that model, fleet and the stages around it sustain."""
-    rate = saturation_per_replica(system, requests) * replicas
-    around = (*system.service.before, *system.service.after)
+def _saturation(
+    scenario: Scenario, system: System | None, done: Replication, *, controlled: bool
+) -> float:
+    """Return the highest rate [1/s] that model, fleet and stages sustain."""
+    service = scenario.service
+    if isinstance(service, StagesService):
+        return min(stage.saturation_rate() for stage in service.stages)
+    assert system is not None  # noqa: S101 - one of the two kinds
+    up = serving_replicas(scenario, done.records.timeline, controlled=controlled)
+    rate = saturation_per_replica(system, done.requests) * up
+    around = (*service.before, *service.after)
     return min([rate, *(stage.saturation_rate() for stage in around)])
 
 
-def _offered(requests: Requests, records: Records) -> float | None:
+def _offered(done: Replication) -> float | None:
     """Return the mean rate of arrivals in the window [1/s]; None where clients set it."""
+    requests, records = done
     if requests.closed:
         return None
     inside = (records.arrival_s >= records.measured_from_s) & (

@@ -293,6 +293,10 @@ CASES: dict[str, Case] = {
     "Chunked.kind": Case(
         f"{ENGINE}.scheduler.kind=prefill_first", f"{ENGINE}.scheduler.kind=chunked"
     ),
+    "Chunked.scheduler_reserve_full_isl": Case(
+        f"{ENGINE}.scheduler={{kind: chunked, scheduler_reserve_full_isl: false}}",
+        f"{TIGHT} | {ENGINE}.max_num_batched_tokens=64 | {ENGINE}.max_num_seqs=64",
+    ),
     "PrefillFirst.kind": Case(
         f"{ENGINE}.scheduler.kind=chunked", f"{ENGINE}.scheduler={{kind: prefill_first}}"
     ),

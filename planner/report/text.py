@@ -126,9 +126,12 @@ def _header(result: Result) -> RenderableType:
 
 
 def _overload(result: Result) -> RenderableType:
-    """Return that the load exceeds what the fleet can serve."""
+    """Return that the load exceeds what the fleet can serve, or that the fleet was lost."""
     offered, saturation = result.context.offered_per_s, result.context.saturation_per_s
     said = f"no steady state: offered {rate(offered)} req/s"
+    if saturation is not None and offered is not None and offered <= saturation:
+        left = count(result.whole.metrics.unfinished, "request")
+        return Text(f"{said}; {left} never finished", style="bold red")
     if saturation is not None:
         said += f" > saturation {rate(saturation)} req/s"
     return Text(f"{said}; the queue grows without end", style="bold red")
@@ -257,7 +260,10 @@ def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
     rates = {"req/s": "requests_per_s", "output tokens/s": "output_tokens_per_s"}
     rates["prompt tokens/s"] = "prompt_tokens_per_s"
     yield "throughput", " · ".join(f"{rate(through[key])} {unit}" for unit, key in rates.items())
-    names = {"kv_cache": "KV"}
+    if result.steady and context.saturation_per_s is not None and context.offered_per_s is not None:
+        load = context.offered_per_s / context.saturation_per_s
+        yield "saturation", f"{rate(context.saturation_per_s)} req/s · load {percent(load)} of it"
+    names = {"busy": "in a step", "kv_cache": "KV"}
     shares = [
         f"{names.get(name, name)} {percent(share)}"
         for name, share in result.utilisation.items()
@@ -266,9 +272,6 @@ def _fact_lines(result: Result) -> Iterator[tuple[str, str]]:
     if shares:
         yield "utilisation", " · ".join(shares)
     yield "preemptions", f"{result.preemptions:,}"
-    if result.steady and context.saturation_per_s is not None and context.offered_per_s is not None:
-        load = context.offered_per_s / context.saturation_per_s
-        yield "saturation", f"{rate(context.saturation_per_s)} req/s · load {percent(load)} of it"
     hourly, per_million = result.cost.values()
     if hourly is not None:
         tokens = f" · ${per_million:.2f} per million output tokens" if per_million else ""

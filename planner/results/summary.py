@@ -31,6 +31,8 @@ UNBOUNDED = ("ttft", "e2e", "wait")
 UTILISATION = ("busy", "compute", "storage", "transfer", "kv_cache")
 #: Share of unfinished requests that shows an overload where no saturation rate is known.
 OVERLOADED = 0.01
+#: The same where the saturation rate is known and higher: the fleet was lost, not too small.
+LOST = 0.05
 
 
 @dataclass(frozen=True)
@@ -254,13 +256,19 @@ def _without_unbounded(metrics: Metrics) -> Metrics:
 
 
 def _steady(records: Sequence[Records], context: RunContext) -> bool:
-    """Return whether the fleet can sustain the load; a closed loop sets its own."""
+    """Return whether the fleet can sustain the load; a closed loop sets its own.
+
+    Not if it is offered more than its saturation rate, nor if too many requests never finished:
+    the fleet may have been lost on the way.
+    """
     if context.offered_per_s is None:
         return True
-    if context.saturation_per_s is not None:
-        return context.offered_per_s <= context.saturation_per_s
     requests = count(records)
-    return requests["waiting"] + requests["running"] <= OVERLOADED * requests["arrived"]
+    left = requests["waiting"] + requests["running"]
+    if context.saturation_per_s is None:
+        return left <= OVERLOADED * requests["arrived"]
+    lost = left > LOST * requests["arrived"]
+    return not lost and context.offered_per_s <= context.saturation_per_s
 
 
 def _utilisation(records: Sequence[Records]) -> dict[str, float | None]:

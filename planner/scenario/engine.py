@@ -20,6 +20,13 @@ Limit = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 class Chunked(Spec):
     """Chunked prefill: running requests first, then prompts cut to the token budget [1]_.
 
+    Parameters
+    ----------
+    scheduler_reserve_full_isl : bool
+        Whether a waiting request is admitted only if its whole prompt, and what it had generated
+        before a preemption, would fit into the free KV blocks; else its first chunk has to. vLLM
+        has the option since early 2026 and sets it by default.
+
     References
     ----------
     .. [1] A. Agrawal et al., "Taming throughput-latency tradeoff in LLM inference with
@@ -27,6 +34,7 @@ class Chunked(Spec):
     """
 
     kind: Literal["chunked"] = "chunked"
+    scheduler_reserve_full_isl: bool = True
 
 
 class PrefillFirst(Spec):

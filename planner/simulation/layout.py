@@ -35,7 +35,7 @@ CONFIG_DTYPE = np.dtype(
         for name in (
             "scheduler", "router", "seed", "max_num_seqs", "max_num_batched_tokens", "block_size",
             "blocks", "watermark", "batch_size", "window", "lanes_per_replica", "classes",
-            "closed_loops",
+            "closed_loops", "reserve_full",
         )
     ]
     + [

@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.simulation.fleet import Fleet
 from planner.simulation.layout import build_plane
+from planner.streams import stream
 
 if TYPE_CHECKING:
     from planner.results.records import FloatArray, Timeline
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from planner.traffic.requests import Requests
 
 #: Requests of the backlog, per sequence that a replica can run; and the least and most.
-PER_SEQUENCE, LEAST, MOST = 16, 2_000, 40_000
+PER_SEQUENCE, LEAST, MOST = 40, 10_000, 60_000
 #: The part of the finishes that counts: the batch is full, the backlog not yet gone.
 FROM, TO = 0.3, 0.8
 
@@ -25,7 +26,7 @@ FROM, TO = 0.3, 0.8
 def saturation_per_replica(system: System, requests: Requests) -> float:
     """Return the requests per second that one replica finishes with an endless backlog.
 
-    The backlog has the lengths of `requests`, in their order, repeated or cut to a few thousand.
+    The backlog has the lengths of `requests` in random order, repeated or cut to some thousands.
 
     Parameters
     ----------
@@ -39,9 +40,13 @@ def saturation_per_replica(system: System, requests: Requests) -> float:
 
 
 def backlog(system: System, requests: Requests, n: int) -> Requests:
-    """Return `n` requests with the lengths of `requests` that have all arrived at time 0."""
+    """Return `n` requests with the lengths of `requests` that have all arrived at time 0.
+
+    They are taken in random order, since neighbours in a trace may be alike.
+    """
     longest = system.pool.max_model_len
-    rows = np.resize(np.flatnonzero(requests.prompt_tokens < longest), n)
+    rows = np.flatnonzero(requests.prompt_tokens < longest)
+    rows = np.resize(stream(0, 0, "backlog").permutation(rows), n)
     output = np.minimum(requests.output_tokens, longest - requests.prompt_tokens)[rows]
     return replace(
         requests,
@@ -92,4 +97,6 @@ def serving_replicas(scenario: Scenario, timeline: Timeline, *, controlled: bool
     if not (controlled or fleet.events):
         scaler = fleet.autoscaler
         return (fleet.replicas if scaler is None else scaler.max_replicas) * availability
-    return float(timeline.replicas_up[:-1] @ np.diff(timeline.time_s) / timeline.time_s[-1])
+    after = timeline.time_s >= scenario.simulation.warmup
+    up, times = timeline.replicas_up[after], timeline.time_s[after]
+    return float(up[:-1] @ np.diff(times) / (times[-1] - times[0]))

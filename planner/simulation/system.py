@@ -117,6 +117,8 @@ class System:
         row.blocks = self.pool.blocks // width
         row.watermark = int(WATERMARK * row.blocks)
         row.window = int(self.step.coefficients.window[0])
+        if engine.scheduler.kind == "chunked":
+            row.reserve_full = engine.scheduler.scheduler_reserve_full_isl
         if engine.scheduler.kind == "static":
             row.batch_size = min(engine.scheduler.batch_size, row.max_num_seqs)
             row.timeout = engine.scheduler.timeout

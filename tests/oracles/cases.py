@@ -51,6 +51,7 @@ def cases(draw, scheduler=None, closed=None, changes=False):
         block_size=block,
         blocks=math.ceil(2 * longest / block) + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
         watermark=draw(st.integers(0, 3)),
+        reserve_full=draw(st.booleans()),
         batch_size=draw(st.integers(1, seqs)),
         timeout=draw(st.floats(0, 3)),
         lanes_per_replica=draw(st.sampled_from([1, 1, 2])),
@@ -156,7 +157,7 @@ def make_fleet(case):
     """Return the compiled data plane with the case loaded."""
     config = layout.record(layout.CONFIG_DTYPE, 1)
     row, limits = config[0], case.limits
-    for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "blocks", "watermark",
+    for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "blocks", "watermark", "reserve_full",
                  "batch_size", "timeout", "lanes_per_replica", "seed"):  # fmt: skip
         setattr(row, name, getattr(limits, name))
     row.scheduler, row.router = SCHEDULERS[limits.scheduler], ROUTERS[limits.router]

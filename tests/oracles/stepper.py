@@ -63,6 +63,7 @@ class Limits:
     block_size: int = 4
     blocks: int = 100
     watermark: int = 0
+    reserve_full: bool = False
     batch_size: int = 4
     timeout: float = 1.0
     lanes_per_replica: int = 1
@@ -134,7 +135,8 @@ class Lane:
         preempted = len(self.running) < before
         while self.waiting and budget and not preempted and len(self.running) < self.l.max_num_seqs:
             chunk = min(self.waiting[0].prefill_left, budget)
-            if self.blocks(chunk) > self.free:
+            fits = self.waiting[0].prefill_left if self.l.reserve_full else chunk
+            if self.blocks(fits) > self.free:
                 break
             self.admit(chunk)
             budget -= chunk

@@ -2,7 +2,8 @@
 
 Every decoding sequence gets one token; what is left of ``max_num_batched_tokens`` goes to the
 sequence amid its prefill, then to waiting ones while slots and blocks last. Blocks are allocated
-for what a step needs, no earlier. Nothing is admitted in a step that preempted.
+for what a step needs, no earlier; but with ``scheduler_reserve_full_isl`` a waiting request is
+admitted only if all its tokens would fit. Nothing is admitted in a step that preempted.
 
 Since a prefill stops only where the budget ends, at most one sequence is amid its prefill, and
 it is the youngest.
@@ -54,8 +55,10 @@ def _can_admit(p: Plane, e: int, needed: int) -> bool:
     if budget <= 0 or not _can_join(p, e):
         return False
     i = lane.queue_head
-    chunk = min(p.requests[i].prompt + p.requests[i].generated, budget)
-    return bool(blocks_for(p, chunk) <= lane.free_blocks - needed)
+    tokens = p.requests[i].prompt + p.requests[i].generated
+    if config.reserve_full == 0:
+        tokens = min(tokens, budget)
+    return bool(blocks_for(p, tokens) <= lane.free_blocks - needed)
 
 
 @kernel
@@ -81,6 +84,8 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
         i = p.slots[e, k].request if k != NONE else lane.queue_head
         total = p.requests[i].prompt + p.requests[i].generated
         chunk = min(total - done, budget)
+        if k == NONE and config.reserve_full == 1 and blocks_for(p, total) > lane.free_blocks:
+            break
         blocks = blocks_for(p, done + chunk) - blocks_for(p, done)
         if blocks > lane.free_blocks:
             if k == NONE:
