@@ -157,8 +157,8 @@ def make_fleet(case):
     """Return the compiled data plane with the case loaded."""
     config = layout.record(layout.CONFIG_DTYPE, 1)
     row, limits = config[0], case.limits
-    for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "blocks", "watermark", "reserve_full",
-                 "batch_size", "timeout", "lanes_per_replica", "seed"):  # fmt: skip
+    for name in ("max_num_seqs", "max_num_batched_tokens", "block_size", "blocks", "watermark",
+                 "reserve_full", "batch_size", "timeout", "lanes_per_replica", "seed"):  # fmt: skip
         setattr(row, name, getattr(limits, name))
     row.scheduler, row.router = SCHEDULERS[limits.scheduler], ROUTERS[limits.router]
     row.window = int(case.coefficients["window"])
