@@ -25,9 +25,12 @@ class Speedup(Origin):
     ----------
     value : float
         a, > 0: above 1 is faster. [-]
+    stderr : float, optional
+        Standard error. [-]
     """
 
     value: PositiveFloat
+    stderr: NonNegativeFloat | None = None
 
 
 class WeightFormat(Origin):

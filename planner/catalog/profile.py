@@ -5,18 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, ValidationError, model_validator
 
+from planner.catalog.devices import Device
 from planner.catalog.files import packaged, problems_of, read_json
 from planner.catalog.formats import Part, Speedup
 from planner.catalog.provenance import Origin, SourcedNumber
 from planner.errors import InputError, Problem, did_you_mean
 from planner.spec import Spec
-
-if TYPE_CHECKING:
-    from planner.catalog.devices import Device
 
 #: Version of the profile files that this program reads.
 SCHEMA_VERSION = 1
@@ -30,7 +28,11 @@ COEFFICIENTS: dict[str, tuple[str, str, float]] = {
     "overhead_per_sequence": ("t_1, per sequence in the step", "s", 0.0),
     "link_efficiency": ("e_t, share of the link's bandwidth", "-", 1e-6),
     "link_latency": ("per hop of a collective", "s", 0.0),
+    "reread": ("times that a batch of many tokens reads the weights again", "-", 0.0),
+    "reread_tokens": ("tokens at which it has reached 1 - 1/e of that", "tokens", 1e-3),
 }
+#: Coefficients that a profile may do without: 0 then, no device is known to need them.
+OPTIONAL = frozenset({"reread", "reread_tokens"})
 #: Profiles that come with the program.
 PACKAGED = ("assumed",)
 
@@ -89,6 +91,9 @@ class Profile(Spec):
         Serving engine; ``any`` where it does not matter.
     created : date
         When.
+    hardware : Device, optional
+        The device that the coefficients are relative to, where it was measured too; its name is
+        `device`. A scenario takes it with ``fleet: {device: from_profile}``.
     fingerprint : str, optional
         Identifies machine and software of the measurement.
     about : tuple of str
@@ -100,7 +105,9 @@ class Profile(Spec):
     covariance : Covariance, optional
         Of fitted coefficients.
     settings : dict of str to dict
-        Measured speedups by setting and part: ``{"weights.int4": {"storage": {...}}}``.
+        Measured speedups by setting and part: ``{"weights.int4": {"storage": {...}}}``; one of
+        ``weights.int8-bf16`` holds for that data type of activations only, one of
+        ``pruning.structured:0.5`` for that rate only.
     quality : dict of str to dict
         Measured quality by variant and metric.
     """
@@ -111,6 +118,7 @@ class Profile(Spec):
     engine: str
     engine_version: str
     created: dt.date
+    hardware: Device | None = None
     fingerprint: str | None = None
     about: tuple[str, ...] = ()
     coefficients: dict[str, Coefficient]
@@ -123,6 +131,8 @@ class Profile(Spec):
     def _coefficients_are_known_and_possible(self) -> Self:
         if self.devices and self.device != "any":
             raise ValueError("must have no 'devices' where 'device' is not 'any'")
+        if self.hardware is not None and self.hardware.name != self.device:
+            raise ValueError(f"must have hardware of the name {self.device!r}")
         for coefficients in (self.coefficients, *self.devices.values()):
             for name, coefficient in coefficients.items():
                 if name not in COEFFICIENTS:
@@ -143,6 +153,8 @@ class Profile(Spec):
         """
         found = self.devices.get(device.name, {}).get(name) or self.coefficients.get(name)
         meaning, unit, _ = COEFFICIENTS[name]
+        if found is None and name in OPTIONAL:
+            return SourcedNumber(name, 0.0, unit, "computed", "the profile does without")
         if found is None:
             raise InputError(
                 f"profile {self.name!r} must have {name} ({meaning}), got none; measure it with "
@@ -163,6 +175,21 @@ class Profile(Spec):
                 f"profile {self.name!r} must be one of device {device.name!r}, got one of "
                 f"{self.device!r}; measure one with `planner calibrate`, or use 'assumed'"
             )
+
+    def measured_device(self) -> Device:
+        """Return the device that the profile was measured on.
+
+        Raises
+        ------
+        InputError
+            If the profile does not describe it.
+        """
+        if self.hardware is None:
+            raise InputError(
+                f"must be the name of a device, got 'from_profile' and profile {self.name!r}, "
+                "which describes no device; measure one with `planner calibrate`"
+            )
+        return self.hardware
 
     def age(self, today: dt.date) -> dt.timedelta:
         """Return the time since it was created."""

@@ -10,6 +10,8 @@ For a step with ``p`` prefill and ``n`` decoding tokens, attention work ``A`` an
 The embedding table is neither multiplied nor read but for single rows; the output head is read
 every step and multiplied for sampled tokens only. Of a mixture of experts, ``m`` tokens that each
 choose ``k`` of ``E`` experts uniformly hit ``E (1 - (1 - k/E)^m)`` of them, and these are read.
+Kernels that take few rows at a time read the weights of a dense model
+``1 + reread (1 - exp(-m / reread_tokens))`` times.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.provenance import SourcedNumber
+from planner.errors import InputError
 from planner.latency.collectives import step_transfer
 from planner.latency.parallel import check_parallel, check_served, kv_share
 from planner.latency.step import step_coefficients, step_parts
@@ -150,7 +153,7 @@ def step_time(
     rates = _rates(device, settings, profile, ledger)
     values = (
         _compute(shape, settings, rates, tensor_parallel)
-        | _storage(shape, settings, rates, tensor_parallel)
+        | _reread(_storage(shape, settings, rates, tensor_parallel), profile, device, ledger)
         | _transfer(
             shape,
             device,
@@ -239,6 +242,35 @@ def _storage(
         "storage_per_context_window": shape.n_windowed_layers * kv / rates.kv,
         "storage_per_token": shape.n_layers * kv / rates.kv,
     }
+
+
+def _reread(
+    storage: dict[str, float], profile: Profile, device: Device, ledger: _Ledger
+) -> dict[str, float]:
+    """Return the coefficients of `storage` for kernels that read the weights several times.
+
+    A kernel that multiplies one row, or a few, at a time reads the weights from cache again for
+    the next; beyond some tens of rows it takes them all at once. Seen on CPUs. It has the form of
+    the experts that a batch hits, so that a model has one or the other.
+
+    Raises
+    ------
+    InputError
+        If the profile has such kernels and the model experts.
+    """
+    again = profile.coefficient("reread", device)
+    if again.value == 0:
+        return storage
+    if storage["storage_experts"]:
+        raise InputError(
+            f"profile {profile.name!r} must be one without 'reread' for a mixture of experts; "
+            "measure one with such a model"
+        )
+    tokens = ledger.use(profile.coefficient("reread_tokens", device))
+    if tokens == 0:
+        raise InputError(f"profile {profile.name!r} must have reread_tokens beside reread")
+    more = storage["storage_fixed"] * ledger.use(again)
+    return {**storage, "storage_experts": more, "experts_log_miss": -1 / tokens}
 
 
 def _transfer(

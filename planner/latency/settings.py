@@ -174,11 +174,20 @@ class Settings(Spec):
             "kv_cache": (self.kv_cache, formats().kv_cache[self.kv_cache].speedup),
             "pruning": (self.pruning.pattern, formats().pruning[self.pruning.pattern].speedup),
         }
+        narrower = {
+            "weights": f"-{self.compute_dtype}",
+            "kv_cache": "",
+            "pruning": f":{self.pruning.rate:g}",
+        }
         numbers = []
         for kind in kinds:
             name, catalogue = chosen[kind]
             key = f"{kind}.{name}"
-            found = profile.settings.get(key, {}).get(part) or catalogue.get(part)
+            found = (
+                profile.settings.get(f"{key}{narrower[kind]}", {}).get(part)
+                or profile.settings.get(key, {}).get(part)
+                or catalogue.get(part)
+            )
             label = f"speedup of {part} by {key}"
             if found is not None:
                 numbers.append(

@@ -20,7 +20,8 @@ STEP_FIELDS: dict[str, str] = {
     "compute_per_context": "attention, per token and token it attends to, full layers [s]",
     "compute_per_context_window": "the same for sliding-window layers [s]",
     "storage_fixed": "weights that every step reads [s]",
-    "storage_experts": "weights of all routed experts [s]; a step reads those it hits",
+    "storage_experts": "weights of all routed experts [s], of which a step reads those it hits; "
+    "or, of a dense model, weights read again by a batch of many tokens",
     "storage_per_context": "KV cache read per token of context, full layers [s]",
     "storage_per_context_window": "the same for sliding-window layers [s]",
     "storage_per_token": "KV cache written per token [s]",
@@ -29,7 +30,7 @@ STEP_FIELDS: dict[str, str] = {
     "overhead_fixed": "scheduler, launch [s]",
     "overhead_per_sequence": "sampling, detokenising, per sequence in the step [s]",
     "overlap": "exponent q >= 1: 1 adds compute and storage, inf takes the larger [-]",
-    "experts_log_miss": "log of the share of experts one token does not hit; 0 if dense [-]",
+    "experts_log_miss": "log of the share of storage_experts one token does not touch; or 0 [-]",
     "window": "attention window of the sliding-window layers; 0 if there are none [tokens]",
 }
 

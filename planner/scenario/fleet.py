@@ -223,6 +223,8 @@ PriceChoice = Annotated[
     WithJsonSchema({"anyOf": [{"enum": list(get_args(PriceName))}, PRICE.schema()]}),
 ]
 
+#: In place of a device: the one that the service's profile was measured on.
+FROM_PROFILE = "from_profile"
 DeviceChoice = Annotated[
     Annotated[str, Field(min_length=1), Tag("<name>")] | Annotated[Device, Tag("<inline>")],
     Discriminator(lambda value: "<name>" if isinstance(value, str) else "<inline>"),
@@ -235,7 +237,8 @@ class Fleet(Spec):
     Parameters
     ----------
     device : str or Device
-        Name in the catalogue, or a device written out.
+        Name in the catalogue, a device written out, or ``from_profile``: the one that the
+        service's profile was measured on.
     replicas : int
         Replicas at the start, >= 1.
     tensor_parallel, pipeline_parallel : int

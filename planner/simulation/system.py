@@ -12,6 +12,7 @@ from planner.catalog.profile import PACKAGED, load_profile
 from planner.errors import InputError, Problem
 from planner.latency.memory import KvPool, kv_pool, weight_bytes
 from planner.latency.model_step import StepTime, step_time
+from planner.scenario.fleet import FROM_PROFILE
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation import layout
 from planner.simulation.price import ReplicaPrice, replica_price
@@ -138,8 +139,8 @@ def build_system(scenario: Scenario) -> System:
     if not isinstance(service, LlmService) or fleet is None:
         raise InputError(Problem("must be an LLM on a fleet", "service"))
     shape = _at("service.model", lambda: _shape(service, scenario.base_dir))
-    device = _at("fleet.device", lambda: _device(fleet))
     profile = _at("service.profile", lambda: _profile(service, scenario.base_dir))
+    device = _at("fleet.device", lambda: _device(fleet, profile))
     step = _at(
         "service.settings",
         lambda: step_time(
@@ -189,7 +190,9 @@ def _shape(service: LlmService, folder: Path) -> ModelShape:
     return service.model
 
 
-def _device(fleet: Fleet) -> Device:
+def _device(fleet: Fleet, profile: Profile) -> Device:
+    if fleet.device == FROM_PROFILE:
+        return profile.measured_device()
     return find_device(fleet.device) if isinstance(fleet.device, str) else fleet.device
 
 

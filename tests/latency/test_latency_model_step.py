@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from planner.catalog.catalogue import device_names, find_device, find_model, model_names
 from planner.catalog.devices import Device, Link
 from planner.catalog.models import ModelShape
-from planner.catalog.profile import COEFFICIENTS, Profile, load_profile
+from planner.catalog.profile import COEFFICIENTS, OPTIONAL, Profile, load_profile
 from planner.errors import InputError
 from planner.latency.model_step import step_time
 from planner.latency.settings import Pruning, Settings
@@ -28,7 +28,9 @@ LAYERS = 8029995008 - 2 * HEAD  # parameters without embedding table and output 
 def profile(**values):
     """Return a profile of plain numbers: efficiencies 1, no overhead, sum, unless given."""
     neutral = {
-        name: 0.0 if name.startswith(("overhead", "link_l")) else 1.0 for name in COEFFICIENTS
+        name: 0.0 if name.startswith(("overhead", "link_l")) else 1.0
+        for name in COEFFICIENTS
+        if name not in OPTIONAL
     }
     coefficients = {
         name: {"value": value, "provenance": "assumed", "source": "a test"}
@@ -256,7 +258,8 @@ def test_every_number_that_went_in_is_listed_with_its_source():
     ).provenance
     names = [number.name for number in numbers]
     assert len(names) == len(set(names))
-    assert set(names) >= {"peak fp8", "peak bf16", "bandwidth", "link bandwidth", *COEFFICIENTS}
+    needed = COEFFICIENTS.keys() - OPTIONAL
+    assert set(names) >= {"peak fp8", "peak bf16", "bandwidth", "link bandwidth", *needed}
     assert "speedup of compute by weights.fp8" in names
     assert all(number.source for number in numbers)
 
@@ -308,3 +311,22 @@ def test_every_decoder_has_a_step_time_on_every_device_with_a_peak(shape):
         if "bf16" in device.peaks:
             seconds = step_time(shape, device, BF16, ASSUMED).seconds([(128, 0)], [100])
             assert 1e-4 < seconds < 100
+
+
+def test_kernels_of_few_rows_read_the_weights_again_and_again():
+    again = profile(reread=2.0, reread_tokens=4.0)
+    once, more = (step_time(LLAMA8, H100, BF16, each) for each in (PLAIN, again))
+    weights = once.coefficients.storage_fixed[0]
+    for n in (1, 4, 64):
+        assert more.seconds(decode=[100] * n) - once.seconds(decode=[100] * n) == pytest.approx(
+            2 * (1 - math.exp(-n / 4)) * weights
+        )
+    assert {"reread", "reread_tokens"} <= {number.name for number in more.provenance}
+
+
+def test_a_profile_of_kernels_that_read_again_is_refused_for_experts():
+    again = profile(reread=2.0, reread_tokens=4.0)
+    with pytest.raises(InputError, match="without 'reread' for a mixture of experts"):
+        step_time(find_model("mixtral-8x7b"), H100, BF16, again)
+    with pytest.raises(InputError, match="reread_tokens beside reread"):
+        step_time(LLAMA8, H100, BF16, profile(reread=2.0))

@@ -139,3 +139,25 @@ def test_a_profiles_own_factor_replaces_the_catalogues():
     int4 = Settings(weights="int4")
     assert factors(int4, "compute", "weights", profile=profile) == [(0.7, "measured")]
     assert factors(int4, "storage", "weights", profile=profile) == [(1, "assumed")]
+
+
+def test_a_speedup_of_one_data_type_of_activations_or_one_rate_comes_before_the_general_one():
+    speedup = {"provenance": "measured", "source": "a test"}
+    content = load_profile("assumed").model_dump(mode="json")
+    content["settings"] = {
+        "weights.int8": {"compute": speedup | {"value": 2.0}},
+        "weights.int8-bf16": {"compute": speedup | {"value": 0.5, "stderr": 0.1}},
+        "pruning.structured:0.5": {"compute": speedup | {"value": 0.9}},
+        "pruning.structured": {"compute": speedup | {"value": 0.8}},
+    }
+    profile = Profile.model_validate(content)
+
+    def factors(**settings):
+        found = Settings.model_validate(settings).speedup("compute", profile, "weights", "pruning")
+        return [number.value for number in found]
+
+    half, quarter = ({"pattern": "structured", "rate": rate} for rate in (0.5, 0.25))
+    assert factors(weights="int8") == [2.0]
+    assert factors(weights="int8", activations="bf16") == [0.5]
+    assert factors(pruning=half) == [0.9]
+    assert factors(weights="int8", pruning=quarter) == [2.0, 0.8]
