@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +18,6 @@ from planner.catalog.models import ModelShape
 from planner.errors import InputError, Problem, did_you_mean
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is ever fetched
-os.environ.setdefault("TQDM_DISABLE", "1")  # transformers draws bars of its own
 
 import transformers
 from safetensors import SafetensorError
@@ -218,7 +219,9 @@ def _smollm2(dtype: PlainDtype, device: torch.device) -> LoadedModel:
         )
     where: dict[str, Any] = {"gguf_file": files[0].name, "local_files_only": True}
     folder = str(files[0].parent)
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], **where)
+    maker = transformers.AutoModelForCausalLM
+    with contextlib.redirect_stderr(io.StringIO()):  # nothing else turns its progress bar off
+        model = maker.from_pretrained(folder, dtype=DTYPES[dtype], **where)
     model.config.quantization_config = None  # it is plain now
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
     content = {**model.config.to_dict(), "quantization_config": None, "dtype": dtype}
