@@ -30,6 +30,7 @@ from calibrate.measure.steps import (
     measure_memory,
     measure_point,
     release,
+    settings_of,
 )
 from calibrate.measure.tasks import Task, work_through
 from calibrate.models import load_model
@@ -245,7 +246,7 @@ class _Session:
             if reason is not None:
                 self.journal.append(
                     VariantRecord(
-                        variant=variant.name, settings=variant.settings, unsupported=reason
+                        variant=variant.name, settings=settings_of(variant), unsupported=reason
                     )
                 )
                 continue

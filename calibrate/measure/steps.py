@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from calibrate.measure.clock import Repeats
     from calibrate.measure.points import StepPoint
     from calibrate.models import LoadedModel
+    from planner.latency.settings import Settings
 
 #: Share of the free memory that caches of several variants may take together.
 _TOGETHER = 0.5
@@ -49,10 +50,15 @@ class Loaded:
         model = self.model.model
         return VariantRecord(
             variant=self.variant.name,
-            settings=self.variant.settings,
+            settings=settings_of(self.variant),
             weight_bytes=weight_bytes(model),
             parameters=sum(each.numel() for each in model.parameters()),
         )
+
+
+def settings_of(variant: Variant) -> Settings | None:
+    """Return what a scenario writes for `variant`; None where it has no word for it."""
+    return variant.settings if variant.launch == "eager" else None
 
 
 def measure_point(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.catalog.provenance import SourcedNumber
 from planner.errors import InputError
@@ -67,27 +67,59 @@ class StepTime:
         decode : iterable of int
             Tokens cached before, of each decoding sequence.
         """
-        chunks = [*prefill, *((1, done) for done in decode)]
         window = self.coefficients.window[0]
-        pairs = context = pairs_window = context_window = 0.0
-        for chunk, done in chunks:
-            pairs += chunk * done + chunk * (chunk + 1) / 2
-            context += done + chunk
-            if window:
-                inside = min(max(window - done, 0), chunk)
-                pairs_window += inside * done + inside * (inside + 1) / 2
-                pairs_window += (chunk - inside) * window
-                context_window += min(done, window - 1) + chunk
-        tokens = sum(chunk for chunk, _ in chunks)
-        n = len(chunks)
-        c = self.coefficients[0]
-        parts = step_parts(c, tokens, n, n, pairs, pairs_window, context, context_window)
+        parts = step_parts(self.coefficients[0], *step_batch(prefill, decode, window))
         compute, storage, transfer, overhead = map(float, parts)
         return compute, storage, transfer, overhead
 
     def seconds(self, prefill: Iterable[tuple[int, int]] = (), decode: Iterable[int] = ()) -> float:
         """Return the duration of one step, the sum of :meth:`parts` [s]."""
         return sum(self.parts(prefill, decode))
+
+
+class StepBatch(NamedTuple):
+    """What a step holds, as :func:`~planner.latency.step.step_parts` takes it.
+
+    Parameters
+    ----------
+    tokens, sequences, samples, attended, attended_window, context, context_window : float
+        See there.
+    """
+
+    tokens: float
+    sequences: float
+    samples: float
+    attended: float
+    attended_window: float
+    context: float
+    context_window: float
+
+
+def step_batch(
+    prefill: Iterable[tuple[int, int]] = (), decode: Iterable[int] = (), window: float = 0.0
+) -> StepBatch:
+    """Return what a step of chunks and decoding sequences holds.
+
+    Parameters
+    ----------
+    prefill, decode
+        See :meth:`StepTime.parts`.
+    window : float
+        Attention window of the sliding-window layers; 0 if there are none. [tokens]
+    """
+    chunks = [*prefill, *((1, done) for done in decode)]
+    pairs = context = pairs_window = context_window = 0.0
+    for chunk, done in chunks:
+        pairs += chunk * done + chunk * (chunk + 1) / 2
+        context += done + chunk
+        if window:
+            inside = min(max(window - done, 0), chunk)
+            pairs_window += inside * done + inside * (inside + 1) / 2
+            pairs_window += (chunk - inside) * window
+            context_window += min(done, window - 1) + chunk
+    tokens = sum(chunk for chunk, _ in chunks)
+    n = len(chunks)
+    return StepBatch(tokens, n, n, pairs, pairs_window, context, context_window)
 
 
 @dataclass

@@ -1,0 +1,290 @@
+"""Bounded least squares of the step model's coefficients to measured steps.
+
+A step's prediction is :func:`planner.latency.model_step.step_time` itself, so that there is one
+definition of it. Residuals are those of the logarithm: a step counts by its relative error,
+whatever its length. Efficiencies and speedups are fitted by their logarithms, the overlap as 1/q.
+
+The standard errors come from the Jacobian at the optimum, ``s^2 (J^T J)^-1`` with ``s^2`` the
+residual variance [1]_; a coefficient at its bound has none.
+
+References
+----------
+.. [1] G. Seber and C. Wild, "Nonlinear Regression," Wiley, 1989, section 2.1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from calibrate.fit_model import Parameter, Sample, StepModel, setting_keys
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from planner.catalog.devices import Device
+    from planner.catalog.models import ModelShape
+    from planner.latency.settings import Settings
+
+    Floats = npt.NDArray[np.float64]
+
+#: Evidence that the coefficients of kernels that read weights again must bring, in AICc.
+EVIDENCE = 10.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A fitted coefficient.
+
+    Parameters
+    ----------
+    parameter : Parameter
+        Start and bounds.
+    value : float
+        In its own unit.
+    stderr : float, optional
+        Standard error; None at a bound.
+    """
+
+    parameter: Parameter
+    value: float
+    stderr: float | None
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether it would have gone on, had it not been for its bound."""
+        return self.stderr is None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Fitted coefficients and how well they do.
+
+    Parameters
+    ----------
+    estimates : dict of str to Estimate
+        By name.
+    names : tuple of str
+        Coefficients in the covariance: those not at a bound.
+    covariance : array, shape (len(names), len(names))
+        Of the coefficients in their own units.
+    samples : tuple of Sample
+        That it was fitted to.
+    predicted : array, shape (len(samples),)
+        Seconds by the fit. [s]
+    weights : array, shape (len(samples),)
+        Of the residuals.
+    shape : ModelShape
+        Model that was measured.
+    device : Device
+        That efficiencies are relative to.
+    """
+
+    estimates: dict[str, Estimate]
+    names: tuple[str, ...]
+    covariance: Floats
+    samples: tuple[Sample, ...]
+    predicted: Floats
+    weights: Floats
+    shape: ModelShape
+    device: Device
+
+    @property
+    def errors(self) -> Floats:
+        """Relative errors, ``predicted / measured - 1``, shape ``(len(samples),)``."""
+        return self.predicted / np.array([each.seconds for each in self.samples]) - 1
+
+    @property
+    def squares(self) -> float:
+        """Sum of squares of the weighted residuals of the logarithm."""
+        measured = np.array([each.seconds for each in self.samples])
+        return float(np.sum((self.weights * np.log(self.predicted / measured)) ** 2))
+
+    @property
+    def freedom(self) -> int:
+        """Degrees of freedom that are left."""
+        return len(self.samples) - len(self.estimates)
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion, corrected for small samples [-]."""
+        n, k = len(self.samples), len(self.estimates) + 1
+        correction = 2 * k * (k + 1) / max(n - k - 1, 1)
+        return n * math.log(self.squares / n) + 2 * k + correction
+
+    def values(self) -> dict[str, float]:
+        """Return the coefficients by name."""
+        return {name: each.value for name, each in self.estimates.items()}
+
+    def predict(self, samples: Sequence[Sample]) -> Floats:
+        """Return the seconds that the fit predicts for `samples`, shape ``(len(samples),)``."""
+        parameters = [each.parameter for each in self.estimates.values()]
+        model = StepModel(samples, self.shape, self.device, parameters)
+        return model.seconds([each.value for each in self.estimates.values()])
+
+    def without(self, leave_out: Iterable[Sample]) -> Fit:
+        """Return the same model fitted without some samples, starting from here."""
+        gone = {id(each) for each in leave_out}
+        left = tuple(each for each in self.samples if id(each) not in gone)
+        start = [replace(e.parameter, initial=e.value) for e in self.estimates.values()]
+        return _solve(left, self.shape, self.device, start)
+
+    def leave_one_out(self) -> Floats:
+        """Return the relative errors of points that the fit has not seen.
+
+        Each point is left out of all variants at once, and the coefficients are fitted anew.
+        Shape ``(len(samples),)``.
+        """
+        errors = np.empty(len(self.samples))
+        for key in {each.point.key for each in self.samples}:
+            where = [i for i, each in enumerate(self.samples) if each.point.key == key]
+            out = [self.samples[i] for i in where]
+            predicted = self.without(out).predict(out)
+            errors[where] = predicted / np.array([each.seconds for each in out]) - 1
+        return errors
+
+
+def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base: Settings) -> Fit:
+    """Fit the step model's coefficients, and the speedups of each setting, to `samples`.
+
+    The two coefficients of kernels that read the weights again are fitted only where the
+    measurements ask for them, by Akaike's criterion.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        More than there are coefficients.
+    shape : ModelShape
+        The uncompressed model.
+    device : Device
+        That efficiencies are relative to.
+    base : Settings
+        That speedups are relative to.
+
+    Raises
+    ------
+    InputError
+        If there are too few samples, or none of the base.
+    """
+    plain = tuple(each for each in samples if each.settings == base)
+    shared = _shared(samples)
+    if len(plain) <= len(shared) + 1:
+        raise InputError(
+            f"must have more than {len(shared) + 1} measured steps of the base, got {len(plain)}; "
+            "measure with more time, or more points"
+        )
+    fits = [_best_start(plain, shape, device, shared)]
+    if not shape.n_experts:
+        fits.append(_best_start(plain, shape, device, [*shared, *_reread()]))
+    plainer, fuller = fits[0], fits[-1]
+    chosen = fuller if fuller.aicc < plainer.aicc - EVIDENCE else plainer
+    start = [replace(e.parameter, initial=e.value) for e in chosen.estimates.values()]
+    keys = sorted({key for each in samples for key in setting_keys(each.settings, base)})
+    start += [
+        Parameter(f"{key}.{part}", 1.0, 0.02, 50.0, "log")
+        for key in keys
+        for part in ("compute", "storage")
+    ]
+    if len(samples) <= len(start) + 1:
+        raise InputError(
+            f"must have more than {len(start) + 1} measured steps, got {len(samples)}; measure "
+            "with more time, or fewer variants"
+        )
+    return _solve(tuple(samples), shape, device, start) if keys else chosen
+
+
+def _shared(samples: Sequence[Sample]) -> list[Parameter]:
+    """Return start and bounds of the coefficients that all variants share."""
+    shortest = min(each.seconds for each in samples)
+    most = max(each.point.sequences for each in samples)
+    return [
+        Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
+        Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
+        Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),
+        Parameter("overlap", 2.0, 1.0, 50.0, "inverse"),
+        Parameter("overhead_fixed", 0.3 * shortest, 0.0, shortest, "plain"),
+        Parameter(
+            "overhead_per_sequence",
+            0.1 * shortest / most,
+            0.0,
+            max(each.seconds / each.point.sequences for each in samples),
+            "plain",
+        ),
+    ]
+
+
+def _reread() -> list[Parameter]:
+    return [
+        Parameter("reread", 1.0, 1e-2, 100.0, "log"),
+        Parameter("reread_tokens", 4.0, 0.3, 256.0, "log"),
+    ]
+
+
+def _best_start(
+    samples: tuple[Sample, ...], shape: ModelShape, device: Device, parameters: list[Parameter]
+) -> Fit:
+    """Return the best of the fits from several overlaps, since there may be several optima."""
+    fits = [
+        _solve(
+            samples,
+            shape,
+            device,
+            [replace(p, initial=q) if p.name == "overlap" else p for p in parameters],
+        )
+        for q in (1.2, 2.0, 8.0)
+    ]
+    return min(fits, key=lambda fit: fit.squares)
+
+
+def _solve(
+    samples: tuple[Sample, ...], shape: ModelShape, device: Device, parameters: list[Parameter]
+) -> Fit:
+    """Return the fit of `parameters` from their initial values."""
+    model = StepModel(samples, shape, device, parameters)
+    low, high = np.array([each.bounds for each in parameters]).T
+    start = np.array([each.inside(each.initial) for each in parameters])
+    margin = 1e-9 * (high - low)
+    found = least_squares(
+        model.residuals,
+        np.clip(start, low + margin, high - margin),
+        jac=model.jacobian,
+        bounds=(low, high),
+        x_scale="jac",
+        max_nfev=200,
+    )
+    values = [p.outside(number) for p, number in zip(parameters, found.x, strict=True)]
+    free = [
+        i
+        for i in range(len(parameters))
+        if min(found.x[i] - low[i], high[i] - found.x[i]) > 1e-4 * (high[i] - low[i])
+    ]
+    predicted = model.seconds(values)
+    freedom = max(1, len(samples) - len(parameters))
+    inner = _covariance(model.jacobian(found.x)[:, free], 2 * found.cost / freedom)
+    slopes = np.array([parameters[i].slope(values[i]) for i in free])
+    covariance = slopes[:, None] * inner * slopes[None, :]
+    errors: dict[int, float] = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
+    estimates = {
+        each.name: Estimate(
+            each, values[i], float(errors[i]) if i in errors and np.isfinite(errors[i]) else None
+        )
+        for i, each in enumerate(parameters)
+    }
+    names = tuple(parameters[i].name for i in free)
+    return Fit(estimates, names, covariance, samples, predicted, model.weights, shape, device)
+
+
+def _covariance(jacobian: Floats, variance: float) -> Floats:
+    """Return ``variance (J^T J)^-1``, infinite where `jacobian` leaves a direction open."""
+    _, singular, rows = np.linalg.svd(jacobian, full_matrices=False)
+    with np.errstate(divide="ignore"):
+        scaled = rows.T / np.where(singular > 1e-9 * singular.max(initial=0.0), singular, 0.0)
+    covariance: Floats = variance * (scaled @ scaled.T)
+    return (covariance + covariance.T) / 2

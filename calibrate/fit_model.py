@@ -1,0 +1,230 @@
+"""The step model as a function of the coefficients that are fitted, and its derivatives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from planner.catalog.formats import Speedup
+from planner.catalog.profile import COEFFICIENTS, Coefficient, Profile
+from planner.latency.model_step import step_batch, step_time
+from planner.latency.step import STEP_FIELDS, step_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from calibrate.measure.points import StepPoint
+    from planner.catalog.devices import Device
+    from planner.catalog.models import ModelShape
+    from planner.latency.settings import Settings
+
+    Floats = npt.NDArray[np.float64]
+
+#: Error of a measurement beside its own spread: no model is better than that. [-]
+MODEL_ERROR = 0.02
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measured step.
+
+    Parameters
+    ----------
+    variant : str
+        Name of the setting.
+    settings : Settings
+        The setting.
+    point : StepPoint
+        What was in the step.
+    seconds : float
+        How long it took. [s]
+    spread : float
+        Standard error of that, relative. [-]
+    """
+
+    variant: str
+    settings: Settings
+    point: StepPoint
+    seconds: float
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A coefficient as it is fitted.
+
+    Parameters
+    ----------
+    name : str
+        Coefficient of a profile, or ``<setting>.<part>`` of a speedup.
+    initial, lower, upper : float
+        Start and bounds, in the coefficient's own unit.
+    scale : {"log", "inverse", "plain"}
+        What is fitted: logarithm, ``1/value``, or the value.
+    """
+
+    name: str
+    initial: float
+    lower: float
+    upper: float
+    scale: Literal["log", "inverse", "plain"]
+
+    def inside(self, value: float) -> float:
+        """Return the number that is fitted."""
+        if self.scale == "log":
+            return math.log(value)
+        return 1 / value if self.scale == "inverse" else value
+
+    def outside(self, number: float) -> float:
+        """Return the coefficient."""
+        if self.scale == "log":
+            return math.exp(number)
+        return 1 / number if self.scale == "inverse" else number
+
+    def slope(self, value: float) -> float:
+        """Return d coefficient / d number at `value`."""
+        if self.scale == "log":
+            return value
+        return -(value**2) if self.scale == "inverse" else 1.0
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of the number that is fitted, in order."""
+        low, high = sorted((self.inside(self.lower), self.inside(self.upper)))
+        return low, high
+
+
+def setting_keys(settings: Settings, base: Settings) -> list[str]:
+    """Return the keys of a profile's ``settings`` that tell `settings` from `base`."""
+    keys = []
+    computes = settings.compute_dtype
+    if (settings.weights, computes) != (base.weights, base.compute_dtype):
+        keys.append(f"weights.{settings.weights}-{computes}")
+    if settings.pruning != base.pruning:
+        keys.append(f"pruning.{settings.pruning.pattern}:{settings.pruning.rate:g}")
+    return keys
+
+
+class StepModel:
+    """Predictions for samples as a function of the coefficients, and their derivatives.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        Measured steps.
+    shape : ModelShape
+        The uncompressed model.
+    device : Device
+        That efficiencies are relative to.
+    parameters : sequence of Parameter
+        What is fitted.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        shape: ModelShape,
+        device: Device,
+        parameters: Sequence[Parameter],
+    ) -> None:
+        self._shape, self._device, self._parameters = shape, device, parameters
+        window = float(shape.sliding_window) if shape.n_windowed_layers else 0.0
+        batches = [step_batch(each.point.prefill, each.point.decode, window) for each in samples]
+        self._groups: dict[Settings, list[int]] = {}
+        for i, each in enumerate(samples):
+            self._groups.setdefault(each.settings, []).append(i)
+        self._batches = batches
+        self._log = np.log([each.seconds for each in samples])
+        spreads = np.array([each.spread for each in samples])
+        self.weights: Floats = MODEL_ERROR / np.hypot(MODEL_ERROR, spreads)
+
+    def seconds(self, values: Sequence[float], only: str = "") -> Floats:
+        """Return the prediction for each sample [s]; NaN for those that `only` does not concern."""
+        profile = trial_profile(
+            dict(zip((p.name for p in self._parameters), values, strict=True)), self._device
+        )
+        found = np.full(len(self._batches), np.nan)
+        for settings, where in self._groups.items():
+            if only and not _concerns(only, settings):
+                continue
+            row = step_time(self._shape, self._device, settings, profile).coefficients[0]
+            c = _Row(row)
+            found[where] = [sum(step_parts(c, *self._batches[i])) for i in where]
+        return found
+
+    def residuals(self, numbers: Floats) -> Floats:
+        """Return the weighted residuals of the logarithm."""
+        values = [p.outside(x) for p, x in zip(self._parameters, numbers, strict=True)]
+        return self.weights * (np.log(self.seconds(values)) - self._log)
+
+    def jacobian(self, numbers: Floats) -> Floats:
+        """Return the derivatives of :meth:`residuals`, by differences."""
+        values = [p.outside(x) for p, x in zip(self._parameters, numbers, strict=True)]
+        here = np.log(self.seconds(values))
+        found = np.zeros((len(here), len(values)))
+        for i, parameter in enumerate(self._parameters):
+            low, high = parameter.bounds
+            step = 1e-6 * (high - low) if parameter.scale == "plain" else 1e-6
+            step = -step if numbers[i] + step > high else step
+            moved = [*values]
+            moved[i] = parameter.outside(numbers[i] + step)
+            there = np.log(self.seconds(moved, parameter.name))
+            found[:, i] = np.nan_to_num(there - here) / step
+        return self.weights[:, None] * found
+
+
+class _Row:
+    """Coefficients of a step as plain numbers, which are quicker to read than a record array."""
+
+    def __init__(self, row: np.record) -> None:
+        for name in STEP_FIELDS:
+            setattr(self, name, float(row[name]))
+
+
+def _concerns(parameter: str, settings: Settings) -> bool:
+    """Return whether steps with `settings` depend on `parameter`."""
+    if parameter in COEFFICIENTS:
+        return True
+    kind, _, rest = parameter.rpartition(".")[0].partition(".")
+    if kind == "weights":
+        return rest == f"{settings.weights}-{settings.compute_dtype}"
+    return rest == f"{settings.pruning.pattern}:{settings.pruning.rate:g}"
+
+
+def trial_profile(values: Mapping[str, float], device: Device) -> Profile:
+    """Return a profile of fitted `values`, by names as in :class:`Parameter`.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Coefficients, and speedups as ``<setting>.<part>``.
+    device : Device
+        That they hold for.
+    """
+    settings: dict[str, dict[str, Speedup]] = {}
+    coefficients = {}
+    for name, value in values.items():
+        if name in COEFFICIENTS:
+            coefficients[name] = Coefficient(value=value, provenance="fitted", source="a fit")
+        else:
+            key, _, part = name.rpartition(".")
+            speedup = Speedup(value=value, provenance="fitted", source="a fit")
+            settings.setdefault(key, {})[part] = speedup
+    return Profile.model_validate(
+        {
+            "schema_version": 1,
+            "name": "a fit under way",
+            "device": device.name,
+            "engine": "calibrate",
+            "engine_version": "any",
+            "created": dt.date(2026, 1, 1),
+            "coefficients": coefficients,
+            "settings": settings,
+        }
+    )
