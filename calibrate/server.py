@@ -12,6 +12,7 @@ from calibrate.replayed import records_of
 from calibrate.runner import Runner
 from calibrate.scheduling import Chunk, Limits
 from planner.scenario.service import LlmService, ModelConfig
+from planner.simulation.run import LEAST_DRAIN_S
 from planner.streams import stream
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ class Server:
         gc.freeze()  # nothing old is looked through while it serves, as in vLLM
         try:
             replay = Engine(self.runner.step, self.limits).replay(
-                requests, prompt_of, rejected=rejected
+                requests,
+                prompt_of,
+                rejected=rejected,
+                until=requests.end_s + max(requests.end_s, LEAST_DRAIN_S),  # as simulations do
             )
         finally:
             gc.unfreeze()

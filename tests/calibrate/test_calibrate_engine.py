@@ -1,5 +1,8 @@
 """The engine's scheduler against the simulator, on a virtual clock, request by request."""
 
+import itertools
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -11,7 +14,9 @@ from hypothesis import strategies as st
 
 from calibrate.engine import Engine
 from calibrate.scheduling import Limits
+from planner.errors import InputError
 from planner.latency.step import step_coefficients, step_parts
+from planner.traffic.requests import Requests
 
 EXAMPLES = 150
 #: A sequence in a static batch may be padded to the longest prompt and carried to the last output.
@@ -78,6 +83,7 @@ def replay(case):
         blocks=given.blocks,
         max_model_len=LONGEST,
         watermark=given.watermark,
+        reserve_full_isl=given.reserve_full,
         batch_size=given.batch_size,
         timeout=given.timeout,
     )
@@ -129,3 +135,77 @@ def test_the_cases_hold_what_they_are_meant_to_test():
 
     look()
     assert min(seen.values()) >= 5, seen
+
+
+# -- real time --------------------------------------------------------------------------------
+
+LIMITS = Limits(
+    "chunked", max_num_seqs=4, max_num_batched_tokens=8, block_size=4, blocks=20, max_model_len=20
+)
+
+
+def counting(chunks):
+    """A model whose next token is the one after the last."""
+    time.sleep(0.001)
+    return [chunk.token_ids[-1] + 1 if chunk.sample else -1 for chunk in chunks]
+
+
+def test_answers_of_several_threads_come_from_one_engine():
+    engine, answers = Engine(counting, LIMITS), {}
+
+    def ask(start):
+        answers[start] = list(engine.respond([0, start], 12))
+
+    threads = [threading.Thread(target=ask, args=(100 * k,)) for k in range(1, 9)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(10)
+    assert answers == {100 * k: [100 * k + n for n in range(1, 13)] for k in range(1, 9)}
+
+
+@pytest.mark.parametrize(("prompt", "output"), [([], 3), ([1], 0), ([1] * 18, 3)])
+def test_requests_that_do_not_fit_are_refused(prompt, output):
+    engine = Engine(counting, LIMITS)
+    with pytest.raises(InputError, match="must fit into 20 tokens"):
+        engine.submit(prompt, output)
+
+
+def open_loop(arrivals):
+    n = len(arrivals)
+    return Requests(
+        arrival_s=np.array(arrivals),
+        prompt_tokens=np.full(n, 3, np.int32),
+        output_tokens=np.full(n, 4, np.int32),
+        class_id=np.zeros(n, np.int16),
+        session_id=np.arange(n),
+        think_s=np.zeros(n),
+        class_names=("all",),
+        end_s=arrivals[-1],
+    )
+
+
+def test_a_replay_runs_in_real_time_and_serves_nobody_early():
+    began = time.perf_counter()
+    replay = Engine(counting, LIMITS).replay(open_loop([0.0, 0.05, 0.2]), lambda _: [1, 2, 3])
+    assert 0.2 + 4 * 0.001 < time.perf_counter() - began < 5.0
+    for row, sequence in replay.sequences.items():
+        assert sequence.admitted >= sequence.arrival == replay.arrival[row]
+        assert sequence.token_ids == [1, 2, 3, 4, 5, 6, 7]
+    assert all(a.end <= b.start for a, b in itertools.pairwise(replay.steps))
+    assert all(step.end - step.start >= 0.001 for step in replay.steps)
+    assert max(step.used_blocks for step in replay.steps) >= 2  # six tokens cached, four a block
+
+
+def test_a_replay_stops_when_told_with_what_is_left():
+    replay = Engine(counting, LIMITS).replay(
+        open_loop([0.0, 0.01, 30.0]), lambda _: [1, 2, 3], until=0.05
+    )
+    assert sorted(replay.sequences) == [0, 1]
+
+
+def test_a_static_batch_waits_for_its_time_out():
+    limits = replace(LIMITS, scheduler="static", batch_size=4, timeout=0.1)
+    replay = Engine(counting, limits).replay(open_loop([0.0, 0.02]), lambda _: [1, 2, 3])
+    first, second = replay.sequences.values()
+    assert 0.1 <= first.admitted == second.admitted < 5.0

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibra
 pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
 
 import calibrate.validate as module  # noqa: E402 - after the skip
+from calibrate.models import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402
@@ -163,6 +165,17 @@ def test_limits_are_those_of_the_simulated_replica(file):
     assert (limits.scheduler, limits.blocks, limits.block_size) == ("prefill_first", 40, 4)
     assert (limits.max_num_seqs, limits.max_num_batched_tokens) == (4, 16)
     assert limits.max_model_len == 64
+
+
+def test_the_scenario_that_comes_with_the_engine_is_one_that_it_serves():
+    folder = Path(module.__file__).parent / "data"
+    scenario = load_scenario(folder / "engine.yaml", (), None)
+    module._check_is_one_engine(scenario, (0.5,))
+    loaded = load_model(folder / "llama-40m" / "config.json")
+    assert loaded.shape == build_system(scenario).shape
+    parameters = sum(each.numel() for each in loaded.model.parameters())
+    assert parameters == pytest.approx(40e6, rel=0.05)
+    assert not loaded.trained
 
 
 # -- the command ------------------------------------------------------------------------------
