@@ -198,6 +198,26 @@ def validate(  # noqa: PLR0917 - typer's options
         raise typer.Exit(INACCURATE)
 
 
+@app.command(
+    add_help_option=False,
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "help_option_names": [],
+    },
+)
+def calibrate(context: typer.Context) -> None:
+    """Measure real models on this machine and make a profile of it: run, fit, show, quality."""
+    with _extra("calibrate"):
+        from calibrate.cli import app as commands  # noqa: PLC0415 - start-up
+
+        found = commands(args=context.args, prog_name="planner calibrate", standalone_mode=False)
+    if isinstance(found, str):
+        _print(plain(found, keep=LINE_END))
+    elif found:
+        raise typer.Exit(found)
+
+
 @contextmanager
 def _extra(name: str) -> Iterator[None]:
     """Turn a package that is missing into the name of the extra that brings it."""

@@ -10,6 +10,7 @@ import torch
 from calibrate.compression.base import why_not
 from calibrate.measure.clock import Repeats, Timing, in_turns, stopwatch
 from calibrate.measure.records import BytesRecord, MatmulRecord
+from planner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +25,24 @@ _DTYPES: dict[PeakDtype, torch.dtype] = {
     "int8": torch.int8,
     "fp8": torch.float8_e4m3fn,
 }
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device called `name`, as ``cpu`` or ``cuda:1``.
+
+    Raises
+    ------
+    InputError
+        If this machine has none of that name.
+    """
+    try:
+        found = torch.device(name)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError):
+        found = None
+    if found is None or found.type not in {"cpu", "cuda"}:
+        raise InputError(f"must be a device of this machine, cpu or cuda, got {name!r:.40}")
+    return found
 
 
 def synchroniser(device: torch.device) -> Callable[[], None]:

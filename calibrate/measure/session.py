@@ -77,6 +77,19 @@ class Sizes:
     links: tuple[int, ...] = (1024, 2**16, 2**20, 2**23)
     split: tuple[tuple[int, int], ...] = ((8, 64),)
 
+    @classmethod
+    def quick(cls) -> Sizes:
+        """Return sizes that take seconds, and nothing between processes."""
+        return cls((1024,), 2**27, 2**26, 2**26, (), ())
+
+    @classmethod
+    def full(cls, *, cuda: bool) -> Sizes:
+        """Return sizes that show what a GPU, or a CPU, can do at best."""
+        if not cuda:
+            return cls()
+        links = (1024, 2**16, 2**20, 2**24, 2**27)
+        return cls((4096, 8192), 2**32, 2**30, 2**30, links, ((64, 512),))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -89,8 +102,8 @@ class Plan:
     variants : tuple of str
         See :func:`calibrate.compression.variant.parse_variant`; the first is the base that the
         others are compared with.
-    points : tuple of StepPoint
-        Steps.
+    points : callable
+        Returns the steps to measure, given the most tokens that a sequence may hold.
     device : torch.device
         Where.
     repeats : Repeats
@@ -107,7 +120,7 @@ class Plan:
 
     source: str | Path | ModelShape
     variants: tuple[str, ...]
-    points: tuple[StepPoint, ...]
+    points: Callable[[int], Sequence[StepPoint]]
     device: torch.device
     repeats: Repeats = field(default_factory=Repeats)
     sizes: Sizes = field(default_factory=Sizes)
@@ -182,7 +195,7 @@ class _Session:
         self.plan, self.journal, self.base = plan, journal, base
         self.variants = variants
         self._reference: Predictions | None = None
-        self._points = shuffled(plan.points, plan.seed)
+        self._points = shuffled(plan.points(base.model.shape.max_position), plan.seed)
 
     def run(self, advance: Callable[[float], None], deadline: float) -> int:
         """Measure all parts; return how many tasks were left for lack of time."""
@@ -266,7 +279,7 @@ class _Session:
         for each in loaded:
             self.journal.append(each.record)
         tasks = [self._point_task(point, loaded) for point in self._points]
-        largest = max(self.plan.points, key=lambda point: point.context)
+        largest = max(self._points, key=lambda point: point.context)
         for each in loaded:
             name = each.variant.name
             tasks.append(Task.one(f"memory {name}", partial(measure_memory, each, largest)))

@@ -1,0 +1,205 @@
+"""`planner calibrate`: measure this machine, fit the step model, show a profile.
+
+Commands return what is to be printed; :mod:`planner.cli` prints it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from planner.errors import InputError, PlannerError
+from planner.report.progress import progress
+
+if TYPE_CHECKING:
+    from calibrate.measure.journal import Measurements
+
+#: Names of the files in the folder of a calibration.
+JOURNAL, PROFILE, REPORT, RESIDUALS = (
+    "measurements.jsonl",
+    "profile.json",
+    "fit.txt",
+    "residuals.png",
+)
+#: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
+CPU_VARIANTS = (
+    "fp32,bf16,int8,int8-bf16,int4,fp32+unstructured:0.5,fp32+random:0.5,fp32+structured:0.25,"
+    "fp32+structured:0.5"
+)
+QUICK_CPU, QUICK_GPU = "fp32,int8,fp32+structured:0.5", "bf16,int8,structured:0.5"
+#: Nothing is begun after this time with ``--quick``. [s]
+QUICK_S = 120.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Measure real models on this machine, and make a profile of it.",
+)
+
+
+@app.command()
+def run(  # noqa: PLR0917 - typer's options
+    model: Annotated[
+        str, typer.Option(help="smollm2, a model of the catalogue (random weights), or a folder.")
+    ] = "smollm2",
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Variants with commas between; the first is the base of speedups."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder; an interrupted run goes on there.")] = Path(
+        "calibration"
+    ),
+    name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if any.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="Begin nothing after this time.")
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(min=0, help="Windows of 512 tokens that quality is measured on; 0 for none."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few points, few variants, no quality: 3 minutes.")
+    ] = False,
+) -> str:
+    """Measure steps, peaks, links and quality; fit; write profile.json."""
+    import torch  # noqa: PLC0415 - an extra
+
+    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
+    from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
+    from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
+    from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
+    from calibrate.measure.session import Plan, Sizes, calibrate  # noqa: PLC0415 - needs torch
+    from calibrate.models import default_device  # noqa: PLC0415 - needs torch
+
+    place = default_device() if device is None else device_named(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cuda = place.type == "cuda"
+    if settings is None and quick:
+        settings = QUICK_GPU if cuda else QUICK_CPU
+    elif settings is None:
+        settings = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
+    limit = 60 * minutes if minutes is not None else QUICK_S if quick else None
+    points = quick_points if quick else gpu_points if cuda else cpu_points
+    plan = Plan(
+        source=model,
+        variants=tuple(word.strip() for word in settings.split(",") if word.strip()),
+        points=points,
+        device=place,
+        repeats=Repeats(least=3, most=10, spread=0.02, seconds=0.5) if quick else Repeats(),
+        sizes=Sizes.quick() if quick else Sizes.full(cuda=cuda),
+        windows=0 if quick and windows is None else windows,
+        seconds=limit,
+    )
+    folder_of(out)
+    with progress("calibrating") as advance:
+        outcome = calibrate(plan, out / JOURNAL, advance)
+    text = _analyse(outcome.measured, out, name, leave_one_out=not quick)
+    if outcome.late:
+        text += (
+            f"\n{outcome.late} points were left for lack of time; the same command goes on with "
+            "them.\n"
+        )
+    return text
+
+
+@app.command()
+def fit(
+    measurements: Annotated[Path, typer.Argument(help="measurements.jsonl of a calibration.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder; by default that of the measurements.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
+) -> str:
+    """Fit the step model to measurements; write profile.json, fit.txt and residuals.png."""
+    from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
+
+    measured = read_measurements(measurements)
+    folder = measurements.parent if out is None else folder_of(out)
+    return _analyse(measured, folder, name, leave_one_out=True)
+
+
+@app.command()
+def show(profile: Annotated[str, typer.Argument(help="profile.json, or a packaged name.")]) -> str:
+    """Show a profile: what was measured where, coefficients, speedups, quality."""
+    from calibrate.show import profile_text  # noqa: PLC0415 - start-up
+    from planner.catalog.profile import load_profile  # noqa: PLC0415 - start-up
+
+    today = dt.datetime.now(tz=dt.UTC).date()
+    return profile_text(load_profile(profile), today, _this_machine())
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "help_option_names": [],
+    },
+)
+def quality(context: typer.Context) -> None:
+    """Measure what each setting costs in quality: table, JSON, plot."""
+    from calibrate.quality_cli import quality as command  # noqa: PLC0415 - needs torch
+
+    only = typer.Typer(
+        add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
+    )
+    only.command()(command)
+    code = only(args=context.args, prog_name="planner calibrate quality", standalone_mode=False)
+    if code:
+        raise typer.Exit(code)
+
+
+def folder_of(path: Path) -> Path:
+    """Return `path`, a folder that exists now.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out must be a folder, got {str(path)!r}: {error.strerror}") from None
+    return path
+
+
+def _this_machine() -> str | None:
+    """Return the fingerprint of this machine, or None where torch is missing."""
+    try:
+        from calibrate.measure.fingerprint import fingerprint  # noqa: PLC0415 - needs torch
+        from calibrate.models import default_device  # noqa: PLC0415 - needs torch
+    except ModuleNotFoundError:
+        return None
+    return fingerprint(default_device()).text
+
+
+def _analyse(measured: Measurements, folder: Path, name: str, *, leave_one_out: bool) -> str:
+    """Fit, write profile, report and plot into `folder`, and return the report."""
+    from calibrate.fit_plots import plot_residuals  # noqa: PLC0415 - start-up
+    from calibrate.fit_report import fit_report  # noqa: PLC0415 - start-up
+    from calibrate.make_profile import calibration_of  # noqa: PLC0415 - start-up
+    from calibrate.show import measured_text  # noqa: PLC0415 - start-up
+
+    found = calibration_of(measured, name)
+    errors = found.fit.leave_one_out() if leave_one_out else None
+    text = measured_text(measured, found) + "\n" + fit_report(found.fit, errors)
+    try:
+        (folder / REPORT).write_text(text, encoding="utf-8")
+        content = found.profile.model_dump_json(indent=2, exclude_none=True) + "\n"
+        (folder / PROFILE).write_text(content, encoding="utf-8")
+        plot_residuals(found.fit, folder / RESIDUALS, errors)
+    except OSError as error:
+        raise PlannerError(
+            f"{folder}: must be writable, got {error.strerror}; the measurements are kept, "
+            "`planner calibrate fit` makes the profile of them"
+        ) from error
+    return f"{text}\nWrote {folder / PROFILE}, {REPORT}, {RESIDUALS}.\n"

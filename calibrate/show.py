@@ -1,0 +1,207 @@
+"""Profiles and measurements as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibrate.measure.records import (
+    BytesRecord,
+    MemoryRecord,
+    ParallelRecord,
+    StepRecord,
+    VariantRecord,
+)
+from calibrate.speedups import LARGE, speedups
+from planner.catalog.profile import COEFFICIENTS
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+
+    from calibrate.make_profile import Calibration
+    from calibrate.measure.journal import Measurements
+    from planner.catalog.profile import Coefficient, Profile
+
+_NOTHING = "-"
+
+
+def profile_text(profile: Profile, today: dt.date, machine: str | None = None) -> str:
+    """Return what is in `profile`.
+
+    Parameters
+    ----------
+    profile : Profile
+        What to show.
+    today : date
+        To tell its age.
+    machine : str, optional
+        Fingerprint of this machine, to flag a profile of another.
+    """
+    return "\n".join(_profile_lines(profile, today, machine)) + "\n"
+
+
+def _profile_lines(profile: Profile, today: dt.date, machine: str | None) -> Iterator[str]:
+    days = profile.age(today).days
+    yield f"profile {profile.name!r} of {profile.device}, {profile.created} ({days} days old)"
+    yield f"engine {profile.engine} {profile.engine_version}"
+    if profile.fingerprint is not None:
+        yield f"measured on {profile.fingerprint}"
+        if machine is not None and machine != profile.fingerprint:
+            yield f"NOT this machine: {machine}"
+    yield from profile.about
+    if profile.hardware is not None:
+        yield ""
+        yield from hardware_lines(profile)
+    yield ""
+    rows = [
+        (name, _number(each), COEFFICIENTS[name][1], each.provenance, COEFFICIENTS[name][0])
+        for name, each in profile.coefficients.items()
+    ]
+    yield from table(("coefficient", "value", "unit", "from", "meaning"), rows)
+    if profile.settings:
+        yield ""
+        yield "Speedups beyond what follows from FLOPs, bytes and peaks"
+        yield from table(
+            ("setting", "part", "a"),
+            [
+                (key, part, f"{each.value:.3f}" + _error(each.stderr, ".3f"))
+                for key, parts in profile.settings.items()
+                for part, each in parts.items()
+            ],
+        )
+    if profile.quality:
+        yield ""
+        yield from table(
+            ("variant", "metric", "value"),
+            [
+                (variant, metric, _number(each))
+                for variant, metrics in profile.quality.items()
+                for metric, each in metrics.items()
+            ],
+        )
+
+
+def hardware_lines(profile: Profile) -> Iterator[str]:
+    """Yield what the profile's device can do at best."""
+    device = profile.hardware
+    if device is None:
+        return
+    rows = [("memory", f"{device.memory / 1e9:.1f} GB")] if device.memory else []
+    rows.append(("memory bandwidth", f"{device.bandwidth / 1e9:.1f} GB/s"))
+    rows += [
+        (f"peak {dtype}", f"{rate / 1e12:.4g} TFLOP/s") for dtype, rate in device.peaks.items()
+    ]
+    if device.link is not None:
+        rows.append((f"link {device.link.name}", f"{device.link.bandwidth / 1e9:.2f} GB/s one way"))
+    yield from table(("device", device.name), rows)
+
+
+def measured_text(measured: Measurements, calibration: Calibration) -> str:
+    """Return what was measured: device, speedups, memory, links, what was left out."""
+    return "\n".join(_measured_lines(measured, calibration)) + "\n"
+
+
+def _measured_lines(measured: Measurements, calibration: Calibration) -> Iterator[str]:
+    header = measured.header
+    steps, base = measured.of(StepRecord), header.base
+    yield f"{header.about}, on {header.fingerprint.text}"
+    yield f"{len(steps)} steps measured, begun {header.created}"
+    yield ""
+    yield from hardware_lines(calibration.profile)
+    found = speedups(measured, calibration.fit, calibration.base)
+    if found:
+        yield ""
+        yield (
+            f"Speedup over {base}: prefill of {LARGE} tokens or more, decode; a_c, a_s by the fit"
+        )
+        yield from table(
+            ("variant", "prefill", "decode", "a_c", "a_s"),
+            [
+                (
+                    each.variant,
+                    *(
+                        str(part or _NOTHING)
+                        for part in (each.large, each.decode, each.compute, each.storage)
+                    ),
+                )
+                for each in found
+            ],
+        )
+    yield from _memory_lines(measured)
+    yield from _link_lines(measured)
+    notes = [
+        f"{each.variant} was not measured: {each.unsupported}"
+        for each in measured.of(VariantRecord)
+        if each.unsupported
+    ]
+    notes += [f"{each.what} was left out: {each.reason}" for each in measured.left_out()]
+    if notes:
+        yield ""
+        yield from notes
+
+
+def _memory_lines(measured: Measurements) -> Iterator[str]:
+    rows = [
+        (
+            each.variant,
+            f"{each.weights / 1e6:,.1f}",
+            f"{each.kv_cache / 1e6:,.1f}",
+            _NOTHING if each.peak is None else f"{each.peak / 1e6:,.1f}",
+        )
+        for each in measured.of(MemoryRecord)
+    ]
+    if rows:
+        yield ""
+        yield from table(("memory [MB]", "weights", "KV cache", "peak"), rows)
+
+
+def _link_lines(measured: Measurements) -> Iterator[str]:
+    moved = [
+        (
+            each.what.replace("_", " "),
+            f"{each.size:,}",
+            str(each.processes),
+            f"{each.seconds * 1e6:,.0f}",
+            f"{each.rate / 1e9:.3f}",
+        )
+        for each in measured.of(BytesRecord)
+    ]
+    if moved:
+        yield ""
+        yield from table(("moved", "bytes", "processes", "us", "GB/s"), moved)
+    split = [
+        (
+            f"{each.batch} x {each.tokens}",
+            str(each.processes),
+            f"{each.seconds * 1e3:.1f}",
+            f"{each.forward * 1e3:.1f}",
+        )
+        for each in measured.of(ParallelRecord)
+    ]
+    if split:
+        yield ""
+        yield from table(("split, run, merged", "processes", "ms", "of which forward"), split)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table: columns as wide as they need be, the first to the left."""
+    everything = [head, *rows]
+    widths = [max(len(row[i]) for row in everything) for i in range(len(head))]
+    for row in everything:
+        cells = [
+            cell.ljust(width) if i == 0 or not _is_number(rows, i) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _is_number(rows: Sequence[Sequence[str]], column: int) -> bool:
+    return all(row[column][:1].isdigit() or row[column] == _NOTHING for row in rows)
+
+
+def _number(each: Coefficient) -> str:
+    return f"{each.value:.4g}" + _error(each.stderr, ".2g")
+
+
+def _error(stderr: float | None, style: str) -> str:
+    return "" if stderr is None else f" +/- {stderr:{style}}"
