@@ -182,14 +182,17 @@ def _annotations(quantity: Quantity) -> tuple[Any, ...]:
     )
 
 
+#: Longest duration, 30,000 years, and highest rate: sums and squares of them stay exact enough.
+MAX_DURATION, MAX_RATE = 1e12, 1e12
+
 #: Seconds, >= 0.
-Duration = Annotated[float, Field(ge=0), *_annotations(DURATION)]
+Duration = Annotated[float, Field(ge=0, le=MAX_DURATION), *_annotations(DURATION)]
 #: Seconds, > 0.
-PositiveDuration = Annotated[float, Field(gt=0), *_annotations(DURATION)]
+PositiveDuration = Annotated[float, Field(gt=0, le=MAX_DURATION), *_annotations(DURATION)]
 #: Events per second, > 0.
-Rate = Annotated[float, Field(gt=0), *_annotations(RATE)]
+Rate = Annotated[float, Field(gt=0, le=MAX_RATE), *_annotations(RATE)]
 #: Events per second, >= 0 (a profile may rest at night).
-RateOrZero = Annotated[float, Field(ge=0), *_annotations(RATE)]
+RateOrZero = Annotated[float, Field(ge=0, le=MAX_RATE), *_annotations(RATE)]
 #: Bytes, > 0.
 Size = Annotated[float, Field(gt=0), *_annotations(SIZE)]
 #: Bytes per second, > 0.

@@ -39,13 +39,13 @@ class SimulationSpec(Spec):
     warmup : float
         Requests that arrive before it count in no statistic. [s]
     confidence : float
-        Of the intervals, in (0, 1).
+        Of the intervals, above 0 and at most 0.9999.
     """
 
     seed: Annotated[int, Field(ge=0, le=2**53, strict=True)] = 1
     replications: Annotated[int, Field(ge=1, le=MAX_REPLICATIONS, strict=True)] = 5
     warmup: Duration = 60.0
-    confidence: OpenFraction = 0.95
+    confidence: Annotated[OpenFraction, Field(le=0.9999)] = 0.95
 
 
 class Scenario(Spec):

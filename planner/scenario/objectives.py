@@ -110,6 +110,10 @@ class GoodputObjective:
 Objective = LatencyObjective | GoodputObjective
 
 
+#: Most objectives of a scenario or of a class.
+MOST_OBJECTIVES = 50
+
+
 def parse_objectives(text: str | Iterable[str]) -> tuple[Objective, ...]:
     """Return the objectives in `text`, or in several texts, separated by ``;``.
 
@@ -127,7 +131,10 @@ def parse_objectives(text: str | Iterable[str]) -> tuple[Objective, ...]:
     pieces = [piece.strip() for each in texts for piece in each.split(";")]
     objectives: list[Objective] = []
     problems: list[Problem] = []
-    for piece in filter(None, pieces):
+    wanted = list(filter(None, pieces))
+    if len(wanted) > MOST_OBJECTIVES:
+        raise InputError(f"must be at most {MOST_OBJECTIVES} objectives, got {len(wanted):,}")
+    for piece in wanted:
         try:
             objective = _parse(piece)
         except ValueError as error:

@@ -10,6 +10,9 @@ from planner.scenario.document import Document, KeyPath, Place, dotted, parse_ya
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Characters of an override that messages repeat.
+MOST_SHOWN = 80
+
 
 def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
     """Set the values of `overrides` in `document`, one after the other.
@@ -70,7 +73,7 @@ def set_value(document: Document, path: KeyPath, value: object, source: str) -> 
 
 
 def _apply(document: Document, override: str) -> None:
-    source = f"--set {override}"
+    source = f"--set {override}" if len(override) <= MOST_SHOWN else f"--set {override[:77]}..."
     key, equals, text = override.partition("=")
     steps = tuple(step.strip() for step in key.split("."))
     if not equals or not all(steps):

@@ -126,16 +126,21 @@ def merge(
     limit = math.inf if duration is None else duration
     traces = [source for source in sources.values() if isinstance(source, Trace)]
     longest = max((trace.end_s for trace in traces), default=math.inf)
-    if n is not None:
-        parts = _first(sources, streams, limit, n)
-    else:
-        parts = _before(sources, streams, limit, min(limit, longest) if duration is None else limit)
+    with np.errstate(over="ignore"):  # checked below
+        if n is not None:
+            parts = _first(sources, streams, limit, n)
+        else:
+            horizon = min(limit, longest) if duration is None else limit
+            parts = _before(sources, streams, limit, horizon)
     times = np.concatenate([np.empty(0), *parts.values()])
     class_id = np.repeat(np.array(list(parts), np.int16), [len(part) for part in parts.values()])
     if len(parts) > 1:
         order = np.argsort(times, kind="stable")
         times, class_id = times[order], class_id[order]
     times, class_id = times[:n], class_id[:n]
+    if len(times) and not times[-1] <= FOREVER_S:
+        message = f"must bring its requests within {FOREVER_S:g} s, got one at {times[-1]:.3g} s"
+        raise InputError(Problem(f"{message}; raise the rate, or give a duration", path="traffic"))
     if len(times) and len(times) == n:
         end = float(times[-1])
     elif traces and len(traces) == len(sources):
