@@ -257,12 +257,25 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if len(known) == len(values) else None
 
 
+def _format_notices(system: System) -> list[Notice]:
+    """Return that a model is stored in a format that the settings do not say, if it is."""
+    stored, weights = system.shape.native_dtype or "", system.service.settings.weights
+    plain = {"bfloat16", "float16", "float32", ""}
+    if stored in plain or stored == weights or weights not in {"bf16", "fp16", "fp32"}:
+        return []
+    return [
+        Notice(f"the model is stored as {stored}, simulated with {weights} weights; see settings")
+    ]
+
+
 def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:
     """Return what the result should say beside what happened to the requests."""
     notices = []
     asked = scenario.simulation.replications
     if replications(scenario) < asked and "replications" in scenario.simulation.model_fields_set:
         notices.append(Notice(f"nothing is drawn: run once, not {asked} times"))
+    if system is not None:
+        notices += _format_notices(system)
     if system is not None and system.service.engine.max_model_len is None:
         longest = system.pool.max_model_len
         if longest < system.shape.max_position:

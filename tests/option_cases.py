@@ -11,6 +11,7 @@ INTERVALS = "intervals"  # the ends of the intervals alone
 OBJECTIVES = "objectives"  # the objectives alone
 SOURCES = "sources"  # the provenance of numbers alone
 HEADER = "header"  # how the result is called, alone
+PRICE = "price"  # the cost, and where the price comes from
 KEPT = "kept"  # nothing but the scenario in the result: kept for the reader
 REFUSED = "refused"  # the changed value is refused, since a limit is met
 
@@ -327,7 +328,7 @@ CASES: dict[str, Case] = {
     "Fleet.replicas": Case("fleet.replicas=3"),
     "Fleet.tensor_parallel": Case("fleet.tensor_parallel=2"),
     "Fleet.pipeline_parallel": Case("fleet.pipeline_parallel=2"),
-    "Fleet.price": Case("fleet.price=aws", effect=COST),
+    "Fleet.price": Case("fleet.price=aws", effect=PRICE),
     "Fleet.router": Case("fleet.router={kind: round_robin}"),
     "Fleet.events": Case(EVENT, "fleet.replicas=3"),
     "Fleet.failures": Case(FAILING, "fleet.replicas=3"),
@@ -374,7 +375,7 @@ CASES: dict[str, Case] = {
     "Device.link": Case(f"{DEVICE}.link.bandwidth=10 GB/s", CHIP),
     "Device.host_bandwidth": Case(f"{DEVICE}.host_bandwidth=1 GB/s", f"{CHIP} | {SCALED}"),
     "Device.power": Case(f"{DEVICE}.power=100 W", CHIP, effect=COST),
-    "Device.prices": Case(f"{DEVICE}.prices.low=$2/h", CHIP, effect=COST),
+    "Device.prices": Case(f"{DEVICE}.prices.low=$2/h", CHIP, effect=PRICE),
     "Device.origins": Case(f"{DEVICE}.origins={{}}", CHIP, effect=SOURCES),
     "Link.name": Case(f"{DEVICE}.link.name=other", CHIP, effect=KEPT),
     "Link.bandwidth": Case(f"{DEVICE}.link.bandwidth=10 GB/s", CHIP),

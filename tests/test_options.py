@@ -17,6 +17,7 @@ from option_cases import (
     KEPT,
     NUMBERS,
     OBJECTIVES,
+    PRICE,
     REFUSED,
     SOURCES,
 )
@@ -31,6 +32,7 @@ from planner.spec import Spec
 #: What may change along with each effect but need not: the resolved scenario always does.
 ALONE = {
     COST: {COST},
+    PRICE: {COST, SOURCES},
     INTERVALS: {INTERVALS},
     OBJECTIVES: {OBJECTIVES},
     SOURCES: {SOURCES},

@@ -113,7 +113,8 @@ def _header(result: Result) -> RenderableType:
         head.append(f" · {plain(context.served_by)}", style="default not bold")
     arrived = f"{count(requests['arrived'], 'request')} arrived"
     if context.offered_per_s is not None:
-        arrived += f" at {rate(context.offered_per_s)} req/s"
+        those = ", those admitted" if requests["rejected"] else ""
+        arrived += f"{those} at {rate(context.offered_per_s)} req/s"
     if result.replications > 1:
         arrived += f" in {result.replications} replications"
     fates = [arrived, f"{requests['finished']:,} finished"]
@@ -213,6 +214,8 @@ def _objectives(outcomes: list[tuple[str, Outcome]], *, steady: bool) -> Rendera
         label = plain(f"{name}: {outcome.objective}" if name else outcome.objective)
         verdict = Text("met", "green") if outcome.met else Text("missed", "bold red")
         margin = _margin(outcome) if steady else "no steady state"
+        if steady and not outcome.met and _within(outcome):
+            margin = "but too many were rejected"
         table.add_row(label, verdict, _measured(outcome), margin)
     return table
 
@@ -225,6 +228,13 @@ def _measured(outcome: Outcome) -> str:
         return percent(outcome.value, 2)
     text = milliseconds(outcome.value)
     return text if text.endswith("s") else f"{text} ms"
+
+
+def _within(outcome: Outcome) -> bool:
+    """Return whether the value of a latency objective keeps to its bound."""
+    if outcome.value is None or outcome.is_share:
+        return False
+    return outcome.value < outcome.bound
 
 
 def _margin(outcome: Outcome) -> str:

@@ -74,6 +74,8 @@ def choose_intervals(
     blocks = measured.blocks
     window = records[0].measured_to_s - blocks[0]
     why = "one replication" if drawn else "nothing in the traffic is random"
+    if not drawn and len(records) > 1:
+        why += f"; {len(records)} replications differ in what the fleet draws"
     return BlockBootstrap(len(blocks), seed, confidence, float(window / len(blocks)), why)
 
 

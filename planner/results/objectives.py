@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.results.intervals import UNKNOWN
-from planner.results.records import FINISHED
+from planner.results.records import FINISHED, REJECTED
 from planner.results.samples import Measured
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
@@ -86,8 +86,12 @@ def evaluate(
     steady : bool
         False if the service cannot sustain the load: then none is met, for sure, since what was
         measured depends on how long one waits.
+
+    A request that was rejected was never answered: a percentile is not met if more than its tail
+    were, nor a mean if more than one in a hundred were.
     """
     runs = [Measured(record, class_id) for record in records]
+    refused = refused_share(runs)
     outcomes = []
     for each in objectives:
         if isinstance(each, LatencyObjective):
@@ -96,8 +100,9 @@ def evaluate(
             estimate, bound = goodput(each, runs, intervals), each.share
         if not steady and isinstance(each, GoodputObjective):
             estimate = UNKNOWN
-        met = steady and _holds(each, estimate.value)
-        sure = not steady or _sure(each, estimate, met=met)
+        served = isinstance(each, GoodputObjective) or refused <= _may_be_refused(each)
+        met = steady and served and _holds(each, estimate.value)
+        sure = not steady or not served or _sure(each, estimate, met=met)
         outcomes.append(
             Outcome(each.text, estimate.value, estimate.low, estimate.high, met, sure, bound)
         )
@@ -125,6 +130,18 @@ def goodput(
             block = run.block(np.flatnonzero(rows))
             into.append(np.bincount(block, minlength=size).astype(np.float64))
     return intervals.share(good, total)
+
+
+def refused_share(runs: Sequence[Measured]) -> float:
+    """Return the share of the requests that arrived in the window and were rejected."""
+    arrived = sum(int(run.arrived.sum()) for run in runs)
+    refused = sum(int((run.arrived & (run.records.status == REJECTED)).sum()) for run in runs)
+    return refused / arrived if arrived else 0.0
+
+
+def _may_be_refused(objective: LatencyObjective) -> float:
+    """Return the share of requests that may be rejected before a latency objective is missed."""
+    return 0.01 if objective.statistic == "mean" else 1 - float(objective.statistic[1:]) / 100
 
 
 def _holds(objective: Objective, value: float | None) -> bool:

@@ -29,6 +29,8 @@ REQUEST_METRICS = ("ttft", "tpot", "e2e", "wait")
 METRICS = ("ttft", "tpot", "itl", "e2e", "wait")
 #: Blocks are merged until there are at most so many: finer ones do not improve an interval.
 MAX_BLOCKS = 256
+#: Mean lifetimes of a request that a block must last.
+LIFETIMES = 5
 
 
 class Sample(Protocol):
@@ -205,9 +207,28 @@ class Histogram:
 
 
 def blocks_of(records: Records) -> FloatArray:
-    """Return the starts of the time blocks after the warm-up, at most :data:`MAX_BLOCKS` [s]."""
+    """Return the starts of the time blocks after the warm-up [s].
+
+    At most :data:`MAX_BLOCKS`, and neighbours are merged until a block is as long as
+    :data:`LIFETIMES` requests live on average: shorter ones depend on each other so much that a
+    bootstrap over them would be too sure.
+    """
+    return records.block_edges_s[1 :: merged_blocks(records)]
+
+
+def merged_blocks(records: Records) -> int:
+    """Return how many neighbouring time blocks are taken as one, see :func:`blocks_of`.
+
+    A power of two, so that replications of nearly the same lifetimes have the same blocks.
+    """
     starts = records.block_edges_s[1:]
-    return starts[:: max(1, -(-len(starts) // MAX_BLOCKS))]
+    if len(starts) < 2:
+        return 1
+    done = records.status == FINISHED
+    lifetime = np.mean((records.finished_s - records.arrival_s)[done]) if done.any() else 0.0
+    needed = LIFETIMES * lifetime / (starts[1] - starts[0])
+    least = max(len(starts) / MAX_BLOCKS, needed, 1.0)
+    return int(2 ** math.ceil(math.log2(least)))
 
 
 @dataclass(frozen=True)
@@ -298,7 +319,7 @@ class Measured:
         by_block = counts.sum(axis=1) if self.class_id is None else counts[:, self.class_id]
         if not len(by_block):
             return np.zeros((1, counts.shape[2]))
-        step = max(1, -(-len(by_block) // MAX_BLOCKS))
+        step = merged_blocks(self.records)
         return np.add.reduceat(by_block, np.arange(0, len(by_block), step)).astype(np.float64)
 
 

@@ -243,8 +243,9 @@ class Fleet(Spec):
         Replicas at the start, >= 1.
     tensor_parallel, pipeline_parallel : int
         Devices that share one replica's layers, and groups of them in a row; >= 1.
-    price : str or float
-        What a device costs: a column of the catalogue or US dollars per hour.
+    price : str or float, optional
+        What a device costs: a column of the catalogue or US dollars per hour; by default the
+        lowest price that the catalogue has for it.
     router : RoundRobin or Random or PowerOfTwo or LeastOutstanding or LeastKv or SessionAffinity
         Which replica a request goes to.
     events : tuple of Event
@@ -259,7 +260,7 @@ class Fleet(Spec):
     replicas: Count = 1
     tensor_parallel: Count = 1
     pipeline_parallel: Count = 1
-    price: PriceChoice = "low"
+    price: PriceChoice | None = None
     router: Router = LeastOutstanding()
     events: tuple[Event, ...] = ()
     failures: Failures | None = None

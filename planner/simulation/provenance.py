@@ -37,7 +37,8 @@ def profile_line(system: System | None) -> str:
         return ""
     profile = system.profile
     kinds = {each.provenance for each in profile.coefficients.values()}
-    kind = "efficiencies assumed, not measured" if "assumed" in kinds else ", ".join(sorted(kinds))
+    assumed = "efficiencies assumed, not measured; no interval includes their error"
+    kind = assumed if "assumed" in kinds else ", ".join(sorted(kinds))
     days = profile.age(dt.datetime.now(tz=dt.UTC).date()).days
     engine = "" if profile.engine == "any" else f", {profile.engine} {profile.engine_version}"
     return f"profile {profile.name!r} of {profile.created}{engine} ({days} days old): {kind}"
@@ -48,6 +49,8 @@ def model_provenance(system: System | None) -> dict[str, Any]:
     if system is None:
         return {}
     numbers = [*system.step.provenance, *system.pool.provenance]
+    if system.price.device is not None:
+        numbers.append(system.price.device)
     profile = system.profile
     return {
         "profile": {

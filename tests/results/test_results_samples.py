@@ -74,7 +74,8 @@ def test_a_gap_percentile_is_within_a_bin_of_the_true_order_statistics(gaps, p):
 
 
 def test_gaps_above_a_value_share_out_the_bin_it_falls_in():
-    sample = Measured(make_records([0.5], gaps=[(1, 0, 0.01, 10), (2, 0, 0.1, 4)])).sample("itl")
+    gaps = [(1, 0, 0.01, 10), (2, 0, 0.1, 4)]
+    sample = Measured(make_records([0.5], 0.0, 0.001, 0.001, gaps=gaps)).sample("itl")
     assert sample.above(0.05).tolist()[:2] == [0.0, 4.0]
     for p in (0.1, 0.5, 0.7, 0.9):
         assert sample.above(sample.quantile(p)).sum() == pytest.approx((1 - p) * 14)
@@ -91,7 +92,8 @@ def test_gaps_in_the_warm_up_block_do_not_count():
 
 
 def test_only_requests_that_arrived_in_the_window_count():
-    records = make_records([0.0, 4.9, 5.0, 9.9, 10.0], window=(5.0, 10.0), blocks=5)
+    arrival = [0.0, 4.9, 5.0, 9.9, 10.0]
+    records = make_records(arrival, 0.0, 0.01, 0.1, window=(5.0, 10.0), blocks=5)
     measured = Measured(records)
     assert measured.rows == slice(2, 4)
     assert measured.sample("ttft").counts().tolist() == [1, 0, 0, 0, 1]
@@ -99,7 +101,8 @@ def test_only_requests_that_arrived_in_the_window_count():
 
 def test_rejected_requests_are_neither_measured_nor_unfinished():
     status = [FINISHED, REJECTED, WAITING, RUNNING, FINISHED]
-    measured = Measured(make_records([0.0, 1.0, 2.0, 3.0, 4.0], status=status, blocks=5))
+    arrival = [0.0, 1.0, 2.0, 3.0, 4.0]
+    measured = Measured(make_records(arrival, 0.0, 0.01, 0.1, status=status, blocks=5))
     assert list(measured.rows) == [0, 4]
     assert measured.sample("e2e").unfinished.tolist() == [0, 0, 1, 1, 0]
 
@@ -121,6 +124,14 @@ def test_tpot_leaves_out_answers_of_one_token_unfinished_ones_too():
     sample = Measured(records).sample("tpot")
     assert sample.values.tolist() == [0.5]
     assert sample.unfinished.sum() == 1
+
+
+def test_blocks_last_at_least_five_lifetimes_of_a_request():
+    """A minute in blocks of a second, requests of two seconds: blocks of ten, to a power of two."""
+    records = make_records(np.arange(64.0), 0.0, 0.5, 1.5, window=(0.0, 64.0), blocks=64)
+    assert np.diff(Measured(records).blocks).tolist() == [16.0] * 3
+    short = make_records(np.arange(64.0), 0.0, 0.05, 0.1, window=(0.0, 64.0), blocks=64)
+    assert len(Measured(short).blocks) == 64
 
 
 def test_fine_blocks_are_merged_and_keep_their_requests_and_gaps():
