@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -114,3 +115,23 @@ def finish(started, timeout=60):
 def sets(*overrides):
     """Return the arguments for overrides."""
     return [word for each in overrides for word in ("--set", each)]
+
+
+HEAD = "arrival_s,prompt_tokens,output_tokens\n"
+ROWS = "".join(f"{k / 2},100,20\n" for k in range(100))
+
+
+def refused(ran):
+    """Return the messages of a run that was refused."""
+    assert ran.code == 2, (ran.code, ran.err)
+    assert ran.out == ""
+    assert ran.clean, ran.err
+    assert "internal error" not in ran.err
+    assert len(ran.err) < 20_000
+    return ran.err.removeprefix("planner: ")
+
+
+def notices(ran):
+    """Return the notices of a run, message by count."""
+    assert ran.code in {0, 3}, ran.err
+    return {each["message"]: each["count"] for each in json.loads(ran.out)["notices"]}

@@ -40,6 +40,8 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         If it cannot be read, is too large, is not JSON or holds no object.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe may never answer
+            raise InputError(Problem(f"must be {what}, got a device or pipe", file=str(path)))
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
