@@ -9,6 +9,7 @@ import typer
 
 from calibrate.models import SMOLLM2
 from calibrate.quality_study import STUDIED, plot, study
+from planner.errors import InputError
 
 
 def quality(  # noqa: PLR0917 - typer's options
@@ -26,6 +27,9 @@ def quality(  # noqa: PLR0917 - typer's options
     plot_to: Annotated[Path | None, typer.Option("--plot", help="File for the plot, PNG.")] = None,
 ) -> None:
     """Measure perplexity and next-token agreement of compressed variants of a trained model."""
+    for file in (out, plot_to):
+        if file is not None and not file.parent.is_dir():
+            raise InputError(f"must be a file in a folder that is there, got {str(file)!r}")
     found = study(
         model,
         [word for word in settings.split(",") if word.strip()],

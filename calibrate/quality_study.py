@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from calibrate.compression.base import weight_bytes
 from calibrate.compression.variant import parse_variant
 from calibrate.models import load_model
-from calibrate.quality import TEXT, UNKNOWN, Quality, quality, reference
+from calibrate.quality import TEXT, UNKNOWN, Estimate, Quality, quality, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,7 +144,7 @@ def _copy(loaded: LoadedModel) -> LoadedModel:
 
 
 def plot(found: Study, path: Path) -> None:
-    """Draw perplexity over the rate of pruning, and beside it that of the data types, to `path`.
+    """Draw perplexity over the rate of pruning, and beside it what data types cost, to `path`.
 
     Rows without a known quality are left out.
     """
@@ -153,14 +153,16 @@ def plot(found: Study, path: Path) -> None:
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
-    pruned, other = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    pruned, other = figure.subplots(1, 2, width_ratios=(3, 2))
     known = {row.variant: row.quality for row in found.rows if row.quality is not None}
     _draw_pruning(pruned, known)
-    names = [name for name in known if ":" not in name or name == "2:4"]
-    values = [known[name] for name in names]
-    _draw(other, list(range(len(names))), values, fmt="o", color="#009e73")
+    names = [name for name in known if ":" not in name]
+    ratios = [known[name].ratio for name in names]
+    _draw(other, list(range(len(names))), ratios, fmt="o", color="#009e73")
+    other.axhline(1, color="#999999", linewidth=1)
     other.set_xticks(range(len(names)), names, rotation=45, ha="right")
-    other.set_title("data types, and 2:4")
+    other.set_ylabel("perplexity over fp32, 95 % interval")
+    other.set_title("data types")
     for axes in (pruned, other):
         axes.grid(visible=True, which="both", alpha=0.3)
     figure.suptitle(found.about, fontsize=8)
@@ -168,12 +170,12 @@ def plot(found: Study, path: Path) -> None:
 
 
 def _draw_pruning(axes: Axes, known: dict[str, Quality]) -> None:
-    """Draw a line for each pattern of pruning."""
+    """Draw a line for each pattern of pruning, and a point for 2:4."""
     start = known.get("bf16")
     for pattern, (label, marker, colour) in _LINES.items():
-        points = [(0.0, start)] if start is not None else []
+        points = [(0.0, start.perplexity)] if start is not None else []
         points += [
-            (float(name.partition(":")[2]), each)
+            (float(name.partition(":")[2]), each.perplexity)
             for name, each in known.items()
             if name.startswith(f"{pattern}:")
         ]
@@ -181,30 +183,26 @@ def _draw_pruning(axes: Axes, known: dict[str, Quality]) -> None:
         rates = [100 * rate for rate, _ in points]
         values = [each for _, each in points]
         _draw(axes, rates, values, fmt=f"{marker}-", color=colour, label=label)
+    if "2:4" in known:
+        value = known["2:4"].perplexity
+        _draw(axes, [50], [value], fmt="*", markersize=12, color="#009e73", label="2:4")
     axes.set_yscale("log")
     axes.set_xlabel("pruned [%]")
     axes.set_ylabel("perplexity, 95 % interval")
     axes.set_title("pruning without training afterwards")
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(0.42, 0.82), fontsize=8)
 
 
 def _draw(
     axes: Axes,
     where: list[float] | list[int],
-    values: list[Quality],
+    values: list[Estimate],
     **look: Any,  # noqa: ANN401 - of matplotlib
 ) -> None:
-    """Draw perplexities with their intervals."""
-    middle = [each.perplexity.value for each in values]
-    below = [each.perplexity.value - each.perplexity.low for each in values]
-    above = [each.perplexity.high - each.perplexity.value for each in values]
-    axes.errorbar(
-        where,
-        middle,
-        yerr=(below, above),
-        capsize=3,
-        **look,
-    )
+    """Draw estimates with their intervals."""
+    below = [each.value - each.low for each in values]
+    above = [each.high - each.value for each in values]
+    axes.errorbar(where, [each.value for each in values], yerr=(below, above), capsize=3, **look)
 
 
 def _short(value: float) -> str:

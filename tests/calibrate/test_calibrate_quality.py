@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="calibrate needs torch")
 pytest.importorskip("transformers", reason="calibrate needs transformers")
 
-from calibrate import quality_study
+from calibrate import quality_cli, quality_study
 from calibrate.compression.pruning import UnstructuredPruning
 from calibrate.compression.variant import parse_variant
 from calibrate.models import load_model
@@ -209,6 +209,25 @@ def test_unknown_quality_is_a_word_in_json_and_table_and_never_0():
 
 def test_what_is_studied_by_default_can_be_made():
     assert [parse_variant(name).missing() for name in STUDIED] == [None] * len(STUDIED)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, capsys):
+    numbers, picture = tmp_path / "quality.json", tmp_path / "quality.png"
+    quality_cli.quality("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
+    printed = capsys.readouterr()
+    assert "| `random:0.5` |" in printed.out
+    assert "quality: random:0.5" in printed.err
+    assert [row["variant"] for row in json.loads(numbers.read_text())["rows"]] == [
+        "bf16",
+        "random:0.5",
+    ]
+    assert picture.stat().st_size > 1000
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_measured(tmp_path):
+    with pytest.raises(InputError, match="must be a file in a folder that is there"):
+        quality_cli.quality("smollm2", out=tmp_path / "no" / "quality.json")
 
 
 # ---- the model that comes with pip
