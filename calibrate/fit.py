@@ -269,7 +269,7 @@ def _solve(
     freedom = max(1, len(samples) - len(parameters))
     inner = _covariance(model.jacobian(found.x)[:, free], 2 * found.cost / freedom)
     slopes = np.array([parameters[i].slope(values[i]) for i in free])
-    covariance = slopes[:, None] * inner * slopes[None, :]
+    covariance = inner * np.outer(slopes, slopes)
     errors: dict[int, float] = dict(zip(free, np.sqrt(np.diag(covariance)), strict=True))
     estimates = {
         each.name: Estimate(
@@ -287,4 +287,4 @@ def _covariance(jacobian: Floats, variance: float) -> Floats:
     with np.errstate(divide="ignore"):
         scaled = rows.T / np.where(singular > 1e-9 * singular.max(initial=0.0), singular, 0.0)
     covariance: Floats = variance * (scaled @ scaled.T)
-    return (covariance + covariance.T) / 2
+    return np.tril(covariance) + np.tril(covariance, -1).T

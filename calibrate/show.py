@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from calibrate.measure.records import (
     BytesRecord,
     MemoryRecord,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from planner.catalog.profile import Coefficient, Profile
 
 _NOTHING = "-"
+#: The reference step may vary by this before the measurements are doubtful. [-]
+STEADY = 0.1
 
 
 def profile_text(profile: Profile, today: dt.date, machine: str | None = None) -> str:
@@ -106,6 +110,7 @@ def _measured_lines(measured: Measurements, calibration: Calibration) -> Iterato
     steps, base = measured.of(StepRecord), header.base
     yield f"{header.about}, on {header.fingerprint.text}"
     yield f"{len(steps)} steps measured, begun {header.created}"
+    yield from _drift_lines(steps)
     yield ""
     yield from hardware_lines(calibration.profile)
     found = speedups(measured, calibration.fit, calibration.base)
@@ -138,6 +143,21 @@ def _measured_lines(measured: Measurements, calibration: Calibration) -> Iterato
     if notes:
         yield ""
         yield from notes
+
+
+def _drift_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
+    """Yield how much the machine's own speed varied, and a warning if that was much."""
+    references = [each.reference for each in steps if each.reference is not None]
+    if not references:
+        return
+    low, middle, high = np.quantile(references, (0.05, 0.5, 0.95))
+    varied = max(high / middle, middle / low) - 1
+    yield f"reference step: {middle * 1e3:.2f} ms, within {varied:.0%} for 9 points of 10"
+    if varied > STEADY:
+        yield (
+            "WARNING: something else ran on this machine, or its clock changed; measure again "
+            "while it is quiet"
+        )
 
 
 def _memory_lines(measured: Measurements) -> Iterator[str]:

@@ -167,10 +167,14 @@ class StepRecord(Timed):
         See :class:`~calibrate.measure.points.StepPoint`.
     decode : tuple of int
         The same.
+    reference : float, optional
+        Median of the base's shortest step, taken in turns with this one: it tells how fast the
+        machine was just then. [s]
     """
 
     kind: Literal["step"] = "step"
     variant: Text
+    reference: PositiveFloat | None = None
     prefill: tuple[tuple[PositiveInt, NonNegativeInt], ...] = ()
     decode: tuple[NonNegativeInt, ...] = ()
 

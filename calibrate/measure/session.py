@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
+from calibrate.compression.quantisation import Cast
 from calibrate.compression.variant import Variant, parse_variant
 from calibrate.measure.clock import Repeats
 from calibrate.measure.fingerprint import fingerprint
@@ -35,7 +37,7 @@ from calibrate.measure.steps import (
 from calibrate.measure.tasks import Task, work_through
 from calibrate.models import load_model
 from calibrate.quality import coefficients, quality, reference
-from planner.errors import PlannerError
+from planner.errors import InputError, PlannerError
 from planner.latency.memory import weight_bytes
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
     started = time.monotonic()
     deadline = float("inf") if plan.seconds is None else started + plan.seconds
     variants = [parse_variant(name) for name in plan.variants]
-    base = _load(variants[0], plan)
+    base = _load_base(variants[0], plan)
     header = Header(
         created=dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint(plan.device),
@@ -182,7 +184,13 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
         return Outcome(journal.measured, late)
 
 
-def _load(variant: Variant, plan: Plan) -> Loaded:
+def _load_base(variant: Variant, plan: Plan) -> Loaded:
+    """Return the base in memory, of which the other variants are made."""
+    if [type(each) for each in variant.compressions()] != [Cast]:
+        raise InputError(f"the base must be a plain data type, as bf16, got {variant.name!r}")
+    reason = variant.supported(plan.device)
+    if reason is not None:
+        raise InputError(f"the base must run on {plan.device}, got {variant.name!r}: {reason}")
     return Loaded(variant, variant.apply(load_model(plan.source, variant.dtype, plan.device)))
 
 
@@ -199,9 +207,6 @@ class _Session:
 
     def run(self, advance: Callable[[float], None], deadline: float) -> int:
         """Measure all parts; return how many tasks were left for lack of time."""
-        if self.base.variant.supported(self.plan.device) is not None:
-            reason = self.base.variant.supported(self.plan.device)
-            raise PlannerError(f"the base {self.base.variant.name!r} must run: {reason}")
         groups = self._groups()
         shares = [0.05, *([0.85 / len(groups)] * len(groups)), 0.1]
         late = done = 0.0
@@ -302,14 +307,20 @@ class _Session:
         found: list[Loaded] = []
 
         def load() -> Iterator[Measured]:
-            found.append(_load(variant, self.plan))
+            found.append(self._made(variant))
             yield found[0].record
 
         key = f"variant {variant.name}"
         if key in self.journal:
-            return _load(variant, self.plan)
+            return self._made(variant)
         work_through([Task((key,), load)], self.journal, lambda _: None, float("inf"))
         return found[0] if found else None
+
+    def _made(self, variant: Variant) -> Loaded:
+        """Return the variant made of a copy of the base: no file is read again."""
+        base = self.base.model
+        copy = base.with_model(deepcopy(base.model), base.shape, base.dtype)
+        return Loaded(variant, variant.apply(copy))
 
     def _quality(self, loaded: Loaded) -> QualityRecord:
         about = loaded.model.about

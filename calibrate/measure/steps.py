@@ -12,6 +12,7 @@ import torch
 from calibrate.compression.base import weight_bytes
 from calibrate.measure.clock import in_turns, stopwatch
 from calibrate.measure.hardware import synchroniser
+from calibrate.measure.points import StepPoint
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
 from calibrate.runner import Runner
 from calibrate.scheduling import Chunk
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
     from calibrate.compression.variant import Variant
     from calibrate.measure.clock import Repeats
-    from calibrate.measure.points import StepPoint
     from calibrate.models import LoadedModel
     from planner.latency.settings import Settings
 
 #: Share of the free memory that caches of several variants may take together.
 _TOGETHER = 0.5
+#: Name of the step that tells how fast the machine is just now.
+_REFERENCE = "reference"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def settings_of(variant: Variant) -> Settings | None:
 def measure_point(
     point: StepPoint, variants: Iterable[Loaded], repeats: Repeats
 ) -> Iterator[StepRecord]:
-    """Yield the duration of the step `point` on each of `variants`.
+    """Yield the duration of the step `point` on each of `variants`, the base first.
 
     In turns if the caches of all fit into memory at once, otherwise one variant after the other.
 
@@ -78,9 +80,16 @@ def measure_point(
     together = wanted <= _TOGETHER * free_memory(variants[0].model.device)
     for group in [variants] if together else [[each] for each in variants]:
         runs = {each.variant.name: _step(each.model, point) for each in group}
-        for name, timing in in_turns(runs, repeats).items():
+        runs[_REFERENCE] = _step(variants[0].model, StepPoint(decode=(1,)))
+        timings = in_turns(runs, repeats)
+        reference = timings.pop(_REFERENCE).seconds
+        for name, timing in timings.items():
             yield StepRecord(
-                variant=name, prefill=point.prefill, decode=point.decode, **vars(timing)
+                variant=name,
+                prefill=point.prefill,
+                decode=point.decode,
+                reference=reference,
+                **vars(timing),
             )
         runs.clear()
         release()
