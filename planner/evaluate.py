@@ -81,7 +81,8 @@ def simulate(
         If the scenario cannot be simulated; the message says what to do.
     """
     system = None if isinstance(scenario.service, StagesService) else build_system(scenario)
-    price = replica_price(scenario.fleet) if scenario.fleet else None
+    device = system.device if system else None
+    price = replica_price(scenario.fleet, device) if scenario.fleet else None
     done = [
         replicate(
             scenario, system, k, control=control, extra_replicas=extra_replicas, progress=tell

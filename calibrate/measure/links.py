@@ -85,11 +85,14 @@ def _in_processes(
     ]
     for each in members:
         each.start()
+    patience = 0
     try:
-        return _answer(members, results)
+        answer = _answer(members, results)
+        patience = 10
+        return answer
     finally:
         for each in members:
-            each.join(timeout=10)
+            each.join(timeout=patience)
             if each.is_alive():
                 each.kill()
                 each.join()

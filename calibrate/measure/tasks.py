@@ -10,7 +10,7 @@ from calibrate.measure.records import LeftOut
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from calibrate.measure.journal import Journal
     from calibrate.measure.records import Measured
@@ -79,7 +79,7 @@ def work_through(
 
 def _do(task: Task, journal: Journal) -> None:
     """Measure one task; whatever it yielded before it failed is kept."""
-    records = iter(task.run())
+    records = _records(task)
     while True:
         try:
             record = next(records, None)
@@ -96,6 +96,11 @@ def _do(task: Task, journal: Journal) -> None:
         journal.append(record)
 
 
+def _records(task: Task) -> Iterator[Measured]:
+    """Yield what `task` measures; unlike its ``run``, nothing happens before the first is asked."""
+    yield from task.run()
+
+
 def why_left_out(error: Exception) -> str | None:
     """Return why something could not be measured, or None if the error is a fault of ours."""
     first = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
@@ -104,4 +109,6 @@ def why_left_out(error: Exception) -> str | None:
     )
     if isinstance(error, MemoryError) or allocation:
         return f"out of memory: {first}"
+    if isinstance(error, OSError):  # of what is measured, as a file to read from a full disk
+        return error.strerror or first
     return first if isinstance(error, PlannerError) else None

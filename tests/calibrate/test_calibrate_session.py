@@ -1,0 +1,229 @@
+"""A tiny real model measured from end to end: every part on the CPU, and what cannot be run."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="measuring needs the extra 'calibrate'")
+pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate'")
+
+from calibrate.compression.variant import parse_variant  # noqa: E402 - after the skip
+from calibrate.make_profile import calibration_of  # noqa: E402
+from calibrate.measure import steps as steps_module  # noqa: E402
+from calibrate.measure.clock import Repeats  # noqa: E402
+from calibrate.measure.fingerprint import fingerprint  # noqa: E402
+from calibrate.measure.hardware import (  # noqa: E402
+    device_named,
+    measure_disk,
+    measure_matmul,
+    measure_memory_bandwidth,
+)
+from calibrate.measure.links import measure_links, measure_split  # noqa: E402
+from calibrate.measure.points import StepPoint, grid  # noqa: E402
+from calibrate.measure.records import (  # noqa: E402
+    MemoryRecord,
+    QualityRecord,
+    StepRecord,
+    VariantRecord,
+)
+from calibrate.measure.session import Plan, Sizes, calibrate  # noqa: E402
+from calibrate.measure.steps import Loaded, measure_memory, measure_point  # noqa: E402
+from calibrate.models import load_model  # noqa: E402
+from planner.catalog.models import ModelShape  # noqa: E402
+from planner.errors import InputError, PlannerError  # noqa: E402
+
+CPU = torch.device("cpu")
+TINY = ModelShape(
+    name="tiny", hidden_size=32, n_layers=2, n_heads=4, n_kv_heads=2, ffn_size=64,
+    vocab_size=97, max_position=128,
+)  # fmt: skip
+NOT_SERVED = TINY.model_copy(update={"arch": "enc-dec", "n_layers_dec": 2})
+ONCE = Repeats(warmup=0, least=1, most=2, spread=1.0, seconds=0.1)
+SIZES = Sizes(matmul=(64,), memory=2**16, disk=2**16, host=2**16, links=(), split=())
+
+
+def points(limit):
+    found = grid((1, 2), (4, 16), (1, 2), (8, 40), max_tokens=64, max_context=200)
+    return [each for each in found if each.longest <= limit]
+
+
+def plan(*variants, **changes):
+    settings = {"source": TINY, "variants": variants, "points": points, "device": CPU}
+    return Plan(**settings | {"repeats": ONCE, "sizes": SIZES} | changes)
+
+
+def ignore(_share):
+    pass
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("session")
+    shares = []
+    variants = ("fp32", "int8", "fp32+structured:0.5", "cuda_graphs")
+    outcome = calibrate(plan(*variants), folder / "m.jsonl", shares.append)
+    return folder / "m.jsonl", outcome, shares
+
+
+def test_every_point_of_every_variant_is_measured(measured):
+    _, outcome, shares = measured
+    found = outcome.measured
+    keys = {(each.variant, each.point.key) for each in found.of(StepRecord)}
+    wanted = {each.key for each in points(128)}
+    assert keys == {
+        (variant, key) for variant in ("fp32", "int8", "fp32+structured:0.5") for key in wanted
+    }
+    assert outcome.late == 0
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert all(each.reference for each in found.of(StepRecord))
+
+
+def test_what_the_device_cannot_run_is_recorded_with_the_reason(measured):
+    variants = {each.variant: each for each in measured[1].measured.of(VariantRecord)}
+    graphs = variants["bf16+cuda_graphs"]
+    assert "CUDA" in graphs.unsupported
+    assert graphs.settings is None  # a scenario has no word for how kernels are launched
+    assert variants["int8"].unsupported is None
+    assert variants["fp32"].weight_bytes > variants["fp32+structured:0.5"].weight_bytes > 0
+
+
+def test_random_weights_have_no_quality(measured):
+    found = measured[1].measured.of(QualityRecord)
+    assert {each.variant for each in found} == {"fp32", "int8", "fp32+structured:0.5"}
+    assert all(each.metrics == {} for each in found)
+    assert all(each.about.startswith("unknown: ") for each in found)
+
+
+def test_memory_is_that_of_weights_and_cache(measured):
+    found = {each.variant: each for each in measured[1].measured.of(MemoryRecord)}
+    largest = max(points(128), key=lambda each: each.context)
+    tokens = largest.sequences * largest.longest
+    assert found["fp32"].kv_cache == tokens * TINY.kv_bytes_per_token(4.0)
+    assert found["fp32"].peak is None
+
+
+def test_a_second_run_measures_nothing(measured, monkeypatch):
+    path, outcome, _ = measured
+    before = path.read_bytes()
+
+    def never(*_args, **_kwargs):
+        raise AssertionError
+
+    monkeypatch.setattr(steps_module, "in_turns", never)
+    variants = ("fp32", "int8", "fp32+structured:0.5", "cuda_graphs")
+    again = calibrate(plan(*variants), path, ignore)
+    assert path.read_bytes() == before
+    assert again.measured.records.keys() == outcome.measured.records.keys()
+
+
+def test_a_later_run_adds_a_variant_and_keeps_the_rest(measured, tmp_path):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(measured[0].read_bytes())
+    found = calibrate(plan("fp32", "fp32+unstructured:0.5"), path, ignore).measured
+    assert path.read_bytes().startswith(measured[0].read_bytes())
+    assert {each.variant for each in found.of(StepRecord)} >= {"int8", "fp32+unstructured:0.5"}
+
+
+def test_a_profile_is_made_of_it(measured):
+    found = calibration_of(measured[1].measured, "tiny")
+    profile = found.profile
+    assert set(profile.settings) == {"weights.int8-int8", "pruning.structured:0.5"}
+    assert profile.measured_device().name.endswith(f"{torch.get_num_threads()} threads")
+    assert np.isfinite(found.fit.errors).all()
+    assert any("bf16+cuda_graphs was not measured" in line for line in profile.about)
+
+
+def test_nothing_is_begun_after_the_time_is_up(tmp_path):
+    outcome = calibrate(plan("fp32", seconds=0.0), tmp_path / "m.jsonl", ignore)
+    assert outcome.late > len(points(128))
+    assert outcome.measured.of(StepRecord) == []
+
+
+def test_a_point_without_memory_is_left_out_and_the_others_kept(tmp_path, monkeypatch):
+    class Full(steps_module.Runner):
+        def __init__(self, model, max_num_seqs, max_model_len):
+            if max_model_len > 40:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+            super().__init__(model, max_num_seqs, max_model_len)
+
+    monkeypatch.setattr(steps_module, "Runner", Full)
+    found = calibrate(plan("fp32", windows=0), tmp_path / "m.jsonl", ignore).measured
+    left = {each.what: each.reason for each in found.left_out()}
+    large = [each for each in points(128) if each.longest > 40]
+    assert large
+    for each in large:
+        assert left[f"step fp32: {each.key}"].startswith("out of memory: CUDA out of memory")
+    assert len(found.of(StepRecord)) == len(points(128)) - len(large)
+
+
+def test_a_base_that_is_compressed_is_refused(tmp_path):
+    with pytest.raises(InputError, match="base must be a plain data type, as bf16, got 'int8'"):
+        calibrate(plan("int8"), tmp_path / "m.jsonl", ignore)
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_caches_that_do_not_fit_together_are_measured_one_after_the_other(monkeypatch):
+    loaded = []
+    for name in ("fp32", "fp32+structured:0.5"):
+        variant = parse_variant(name)
+        loaded.append(Loaded(variant, variant.apply(load_model(TINY, "fp32", CPU))))
+    groups = []
+    real = steps_module.in_turns
+
+    def spy(runs, repeats):
+        groups.append(sorted(runs))
+        return real(runs, repeats)
+
+    monkeypatch.setattr(steps_module, "in_turns", spy)
+    point = StepPoint(prefill=((4, 0),), decode=(8,))
+    found = list(measure_point(point, loaded, ONCE))
+    assert groups == [["fp32", "fp32+structured:0.5", "reference"]]
+    monkeypatch.setattr(steps_module, "free_memory", lambda _device: 1.0)
+    assert [e.variant for e in measure_point(point, loaded, ONCE)] == [e.variant for e in found]
+    assert groups[1:] == [["fp32", "reference"], ["fp32+structured:0.5", "reference"]]
+    small, large = (measure_memory(each, point) for each in reversed(loaded))
+    assert small.weights < large.weights
+
+
+def test_a_device_that_is_not_there_is_refused():
+    assert device_named("cpu") == CPU
+    for name in ("meta", "cuda:99", "nonsense"):
+        with pytest.raises(InputError, match="must be a device of this machine, cpu or cuda"):
+            device_named(name)
+
+
+def test_peaks_are_of_the_order_of_a_computer(tmp_path):
+    few = dataclasses.replace(ONCE, least=3, most=3)
+    product = measure_matmul("fp32", 128, CPU, few)
+    assert 1e8 < product.rate < 1e15
+    assert 1e7 < measure_memory_bandwidth(CPU, 2**20, few).rate < 1e14
+    assert 1e5 < measure_disk(tmp_path, 2**20, few).rate < 1e13
+    assert list(tmp_path.iterdir()) == []
+    assert measure_matmul("fp4", 128, CPU, few) == "no product of fp4 in torch"
+
+
+def test_the_fingerprint_names_the_machine_and_its_software():
+    found = fingerprint(CPU)
+    assert found.torch == torch.__version__
+    assert found.threads == torch.get_num_threads()
+    assert found.differences(found) == []
+    assert str(found.threads) in found.text
+
+
+def test_processes_reduce_and_send_and_split_a_batch():
+    few = Repeats(warmup=1, least=2, most=2)
+    found = measure_links(2, (1024,), few, cuda=False)
+    assert [each.what for each in found] == ["all_reduce", "point_to_point"]
+    assert all(each.backend == "gloo" and each.size == 1024 for each in found)
+    split = measure_split(TINY, 2, 4, 8, few, threads=1, cuda=False)
+    assert split.processes == 2
+    assert 0 < split.forward <= max(split.samples)
+
+
+def test_a_process_that_fails_is_an_error_of_its_own():
+    with pytest.raises(PlannerError, match="a process"):
+        measure_split(NOT_SERVED, 2, 4, 8, ONCE, threads=1, cuda=False)
