@@ -3,29 +3,42 @@
 import signal
 
 import pytest
-from command_line import TRACE, planner, sets
+from command_line import LLM, TRACE, planner, sets
 
-#: No input, however hostile, may keep a user waiting for longer. [s]
-PATIENCE_S = 45
+from planner.evaluate import simulate as simulate_scenario
+from planner.scenario.reader import read_scenario
+
+#: No input, however hostile, may take more CPU time, nor may it block for longer. [s]
+PATIENCE_S, BLOCKED_S = 45, 300
 
 
 class TooLongError(BaseException):
     """Not an exception, so that nothing under test takes it for one of its own."""
 
 
+@pytest.fixture(scope="session")
+def compiled():
+    """Compile the simulator, so that no test's time holds that."""
+    simulate_scenario(read_scenario(LLM))
+
+
 @pytest.fixture
-def bounded(monkeypatch):
+def bounded(monkeypatch, compiled):  # noqa: ARG001 - has to happen before
     """End a test that takes too long, and pretend a small machine."""
 
     def stop(*_):
         raise TooLongError
 
     monkeypatch.setattr("planner.resources.available_memory", lambda: 2.0**31)
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(PATIENCE_S)
+    signals = (signal.SIGALRM, signal.SIGPROF)
+    before = [signal.signal(each, stop) for each in signals]
+    signal.alarm(BLOCKED_S)
+    signal.setitimer(signal.ITIMER_PROF, PATIENCE_S)
     yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+    for each, handler in zip(signals, before, strict=True):
+        signal.signal(each, handler)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from simpy import Environment, Event
 
+from planner.errors import InputError, Problem
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from planner.scenario.fleet import Failures, TargetUtilisation
     from planner.simulation.fleet import Fleet, Totals
 
+#: Events of the clock in one run; a run of them takes some seconds.
+MOST_EVENTS = 100_000
 #: What a control process is: a generator of SimPy events.
 Process = Generator[Event, object, None]
 #: What makes one, given clock and fleet.
@@ -37,9 +41,25 @@ class FleetEnvironment(Environment):
     def __init__(self, fleet: Fleet) -> None:
         super().__init__(fleet.now)
         self.fleet = fleet
+        self._events = 0
 
     def step(self) -> None:
-        """Advance the fleet to the next event, then process it."""
+        """Advance the fleet to the next event, then process it.
+
+        Raises
+        ------
+        InputError
+            If there are more than :data:`MOST_EVENTS`: the fleet changes without end.
+        """
+        self._events += 1
+        if self._events > MOST_EVENTS:
+            raise InputError(
+                Problem(
+                    f"must change the fleet at most {MOST_EVENTS:,} times in a run, got more by "
+                    f"{self.now:g} s; use longer times between failures and decisions",
+                    "fleet",
+                )
+            )
         self.fleet.advance(self.peek())
         super().step()
 
@@ -82,7 +102,9 @@ def random_failures(
 
     def life(replica: int) -> Process:
         """Fail after a while, unless the replica has gone or come anew; be repaired and join."""
-        rng, since = streams.setdefault(replica, rng_of(replica)), env.now
+        if replica not in streams:
+            streams[replica] = rng_of(replica)
+        rng, since = streams[replica], env.now
         yield env.timeout(policy.time_to_failure(rng))
         if fleet.up_since(replica) != since:
             return
@@ -110,11 +132,12 @@ def autoscale(
         now = fleet.totals()
         wanted = policy.replicas(utilisation(fleet, policy.measure, before, now), fleet.ordered)
         before = now
+        while recent and recent[-1][1] <= wanted:
+            recent.pop()
         recent.append((env.now, wanted))
         while recent[0][0] < env.now - policy.scale_down_delay:
             recent.popleft()
-        # what was wanted at any time within the delay is still kept
-        kept = max(number for _, number in recent)
+        kept = recent[0][1]  # the most that was wanted at any time within the delay
         for _ in range(wanted - fleet.ordered):
             env.process(cold_start(env, fleet, cold_start_s))
         for replica in fleet.up[::-1][: max(fleet.ordered - kept, 0)]:

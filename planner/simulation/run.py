@@ -79,11 +79,12 @@ def run_llm(
         rejected = rejected[ahead.order]
     taken = Admissible(ahead.requests, rejected, notices)
     controls = _controls(scenario, system, replication, control)
-    end_s = requests.end_s if math.isfinite(requests.end_s) else math.nan
-    if math.isnan(end_s):  # only the run itself tells when clients have sent their last request
+    end_s = requests.end_s
+    if not 0 < end_s < math.inf:
+        # clients send their last request, or all arrive at once: the run itself tells when it ends
         fleet = _make_fleet(scenario, system, taken, np.zeros(1), replication, extra_replicas)
         _play(fleet, controls, progress)
-        end_s = float(np.nanmax(fleet.plane.requests["finished"]))
+        end_s = _last_finish(fleet)
     edges = block_edges(scenario.simulation.warmup, end_s, len(requests.class_names))
     fleet = _make_fleet(scenario, system, taken, edges, replication, extra_replicas)
     sampler = _play(fleet, controls, progress, warmup=scenario.simulation.warmup, end_s=end_s)
@@ -91,6 +92,24 @@ def run_llm(
     records = after_the_model(scenario, ahead.restore(records), replication)
     drawn = served.random or system.fleet.random
     return replace(records, random=drawn, notices=[*requests.notices, *notices])
+
+
+def _last_finish(fleet: Fleet) -> float:
+    """Return when the last request finished [s].
+
+    Raises
+    ------
+    InputError
+        If none did.
+    """
+    finished = fleet.plane.requests["finished"]
+    if np.isnan(finished).all():
+        raise InputError(
+            Problem(
+                "must serve at least one request, got a fleet that fails before it does", "fleet"
+            )
+        )
+    return float(np.nanmax(finished))
 
 
 def block_edges(warmup: float, end_s: float, classes: int) -> FloatArray:
@@ -230,9 +249,8 @@ def _drain(env: FleetEnvironment, fleet: Fleet, end_s: float, *, changing: bool)
     reported as such.
     """
     limit = end_s + max(end_s, LEAST_DRAIN_S) if math.isfinite(end_s) else math.inf
-    if not changing:
+    if changing:
+        while not fleet.done and env.peek() < limit:
+            env.step()
+    if not fleet.done:
         fleet.advance(limit)
-        return
-    slice_s = max(end_s / 200, 1.0) if math.isfinite(end_s) else 60.0
-    while not fleet.done and env.now < limit:
-        env.run(until=min(env.now + slice_s, limit))

@@ -115,9 +115,9 @@ def _catch_up(p: Plane, limit: float) -> None:
 def _advance_one(p: Plane, limit: float) -> bool:
     """Advance the lane with the earliest event, if it is due by `limit`; return whether it was.
 
-    It may go on until the next event of another lane, or until a request finishes, whichever is
-    first: only those can make an arrival. At one instant steps end first; those that start at
-    `limit` are for later.
+    It may go on until just before the next event of another lane, or until a request finishes,
+    whichever is first: only those can make an arrival. At one instant steps end first, in the
+    order of the lanes; those that start at `limit` are for later.
     """
     earliest, other, lane, stepping = np.inf, np.inf, NONE, 0
     for e in range(len(p.lanes)):
@@ -128,9 +128,8 @@ def _advance_one(p: Plane, limit: float) -> bool:
             other = event
     if lane == NONE or earliest > limit or (earliest == limit and stepping == 0):
         return False
-    if stepping == 0 and other == earliest:
-        other = np.nextafter(earliest, np.inf)
-    advance_lane(p, lane, min(limit, other), True)
+    least = earliest if stepping == 1 else np.nextafter(earliest, np.inf)
+    advance_lane(p, lane, min(limit, max(np.nextafter(other, -np.inf), least)), True)
     return True
 
 
