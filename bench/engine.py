@@ -18,7 +18,7 @@ from planner.simulation.run import run_llm
 from planner.simulation.system import build_system
 
 FILE = Path(__file__).resolve().with_name("million.yaml")
-RATES = (1.0, 10.0, 20.0, 40.0, 100.0, 149.0, 200.0)
+RATES = (1.0, 10.0, 20.0, 40.0, 100.0, 154.0, 200.0)
 
 
 def main() -> None:
