@@ -183,6 +183,8 @@ def step_time(
     profile.check(device)
     ledger = _Ledger()
     rates = _rates(device, settings, profile, ledger)
+    for number in settings.numbers():
+        ledger.use(number)
     values = (
         _compute(shape, settings, rates, tensor_parallel)
         | _reread(_storage(shape, settings, rates, tensor_parallel), profile, device, ledger)

@@ -129,6 +129,35 @@ class Settings(Spec):
         """Bytes per original parameter of the routed experts [B]."""
         return self._pruned(formats().weights[self.weights].bytes)
 
+    def numbers(self) -> list[SourcedNumber]:
+        """Return what the data types and the pruning mean in bytes and FLOPs, with sources."""
+        known = formats()
+        stored, kept = known.weights[self.weights], known.kv_cache[self.kv_cache]
+        found = [
+            SourcedNumber(
+                f"bytes per weight, {self.weights}",
+                stored.bytes,
+                "B",
+                stored.provenance,
+                stored.source,
+            ),
+            SourcedNumber(
+                f"bytes per KV element, {self.kv_cache}",
+                kept.bytes,
+                "B",
+                kept.provenance,
+                kept.source,
+            ),
+        ]
+        if self.pruning.pattern != "none":
+            pattern = known.pruning[self.pruning.pattern]
+            name = f"FLOPs left, pruning {self.pruning.pattern}"
+            origin = (pattern.provenance, pattern.source)
+            found.append(SourcedNumber(name, self.flops_left, "-", *origin))
+            name = f"bytes left per weight, pruning {self.pruning.pattern}"
+            found.append(SourcedNumber(name, self.layer_bytes, "B", *origin))
+        return found
+
     def check(self, device: Device) -> None:
         """Do nothing if `device` can compute in the data types chosen.
 
