@@ -26,10 +26,9 @@ JOURNAL, PROFILE, REPORT, RESIDUALS = (
 )
 #: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
 CPU_VARIANTS = (
-    "fp32,bf16,int8,int8-bf16,int4,fp32+unstructured:0.5,fp32+random:0.5,fp32+structured:0.25,"
-    "fp32+structured:0.5"
+    "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5"
 )
-QUICK_CPU, QUICK_GPU = "fp32,int8,fp32+structured:0.5", "bf16,int8,structured:0.5"
+QUICK_VARIANTS = "bf16,int8,structured:0.5"
 #: Nothing is begun after this time with ``--quick``. [s]
 QUICK_S = 120.0
 
@@ -83,7 +82,7 @@ def run(  # noqa: PLR0917 - typer's options
         torch.set_num_threads(threads)
     cuda = place.type == "cuda"
     if settings is None and quick:
-        settings = QUICK_GPU if cuda else QUICK_CPU
+        settings = QUICK_VARIANTS
     elif settings is None:
         settings = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
     limit = 60 * minutes if minutes is not None else QUICK_S if quick else None

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Evidence that the coefficients of kernels that read weights again must bring, in AICc.
 EVIDENCE = 10.0
+#: Rounds of weighting variants by how well the model fits them.
+REWEIGHTINGS = 3
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,7 @@ class Fit:
         """Return the same model fitted without some samples, starting from here."""
         gone = {id(each) for each in leave_out}
         left = tuple(each for each in self.samples if id(each) not in gone)
-        start = [replace(e.parameter, initial=e.value) for e in self.estimates.values()]
-        return _solve(left, self.shape, self.device, start)
+        return _solve(left, self.shape, self.device, _here(self))
 
     def leave_one_out(self) -> Floats:
         """Return the relative errors of points that the fit has not seen.
@@ -185,7 +186,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
         fits.append(_best_start(plain, shape, device, [*shared, *_reread()]))
     plainer, fuller = fits[0], fits[-1]
     chosen = fuller if fuller.aicc < plainer.aicc - EVIDENCE else plainer
-    start = [replace(e.parameter, initial=e.value) for e in chosen.estimates.values()]
+    start = _here(chosen)
     keys = sorted({key for each in samples for key in setting_keys(each.settings, base)})
     start += [
         Parameter(f"{key}.{part}", 1.0, 0.02, 50.0, "log")
@@ -197,7 +198,31 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
             f"must have more than {len(start) + 1} measured steps, got {len(samples)}; measure "
             "with more time, or fewer variants"
         )
-    return _solve(tuple(samples), shape, device, start) if keys else chosen
+    if not keys:
+        return chosen
+    fit = _solve(tuple(samples), shape, device, start)
+    for _ in range(REWEIGHTINGS):
+        fit = _solve(_reweighted(fit, plain[0].variant), shape, device, _here(fit))
+    return fit
+
+
+def _here(fit: Fit) -> list[Parameter]:
+    """Return the parameters of `fit`, to start from its values."""
+    return [replace(each.parameter, initial=each.value) for each in fit.estimates.values()]
+
+
+def _reweighted(fit: Fit, base: str) -> tuple[Sample, ...]:
+    """Return the samples, each with the root mean square error of its variant.
+
+    A variant whose kernels do not follow the model then counts less, and does not pull the
+    coefficients that all share.
+    """
+    squares: dict[str, list[float]] = {}
+    for error, each in zip(np.log1p(fit.errors), fit.samples, strict=True):
+        squares.setdefault(each.variant, []).append(error**2)
+    misfits = {variant: math.sqrt(np.mean(some)) for variant, some in squares.items()}
+    least = misfits[base]  # no variant counts more than the base
+    return tuple(replace(each, misfit=max(misfits[each.variant], least)) for each in fit.samples)
 
 
 def _shared(samples: Sequence[Sample]) -> list[Parameter]:

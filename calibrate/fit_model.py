@@ -46,6 +46,8 @@ class Sample:
         How long it took. [s]
     spread : float
         Standard error of that, relative. [-]
+    misfit : float
+        How far off the model is for steps of this variant, relative. [-]
     """
 
     variant: str
@@ -53,6 +55,7 @@ class Sample:
     point: StepPoint
     seconds: float
     spread: float = 0.0
+    misfit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ class StepModel:
             self._groups.setdefault(each.settings, []).append(i)
         self._batches = batches
         self._log = np.log([each.seconds for each in samples])
-        spreads = np.array([each.spread for each in samples])
-        self.weights: Floats = MODEL_ERROR / np.hypot(MODEL_ERROR, spreads)
+        errors = [math.hypot(MODEL_ERROR, each.spread, each.misfit) for each in samples]
+        self.weights: Floats = MODEL_ERROR / np.array(errors)
 
     def seconds(self, values: Sequence[float], only: str = "") -> Floats:
         """Return the prediction for each sample [s]; NaN for those that `only` does not concern."""

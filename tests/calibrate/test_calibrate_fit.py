@@ -100,6 +100,24 @@ def test_noisy_points_count_less():
     assert np.median(np.abs(fit.errors[clean])) < 0.02
 
 
+def test_a_variant_whose_kernels_are_of_another_form_does_not_pull_the_others():
+    rng = np.random.default_rng(2)
+    truth = synthetic.SHARED | {
+        name: value for name, value in synthetic.SPEEDUPS.items() if "pruning" not in name
+    }
+    found = synthetic.samples(truth, 0.01, rng, variants=("fp32", "int8"))
+    odd = [
+        s
+        if s.variant == "fp32"
+        else Sample(s.variant, s.settings, s.point, s.seconds * (2 if s.point.tokens > 16 else 1))
+        for s in found
+    ]
+    fit = fit_steps(odd, synthetic.SHAPE, synthetic.MACHINE, synthetic.BASE)
+    plain = np.array([each.variant == "fp32" for each in odd])
+    assert np.median(np.abs(fit.errors[plain])) < 0.02
+    assert np.median(np.abs(fit.errors[~plain])) > 0.05
+
+
 def test_a_coefficient_at_its_bound_has_no_error_and_a_warning():
     fit = fitted(synthetic.SHARED | {"overhead_fixed": 0.0, "overlap": 1.0}, 0.0, 0)
     assert fit.estimates["overlap"].at_bound
