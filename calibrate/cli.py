@@ -188,6 +188,8 @@ def _analyse(measured: Measurements, folder: Path, name: str, *, leave_one_out: 
     from calibrate.make_profile import calibration_of  # noqa: PLC0415 - start-up
     from calibrate.show import measured_text  # noqa: PLC0415 - start-up
 
+    if measured.header.shape.arch != "decoder":
+        return measured_text(measured, None)
     found = calibration_of(measured, name)
     errors = found.fit.leave_one_out() if leave_one_out else None
     text = measured_text(measured, found) + "\n" + fit_report(found.fit, errors)

@@ -100,20 +100,31 @@ def hardware_lines(profile: Profile) -> Iterator[str]:
     yield from table(("device", device.name), rows)
 
 
-def measured_text(measured: Measurements, calibration: Calibration) -> str:
-    """Return what was measured: device, speedups, memory, links, what was left out."""
+def measured_text(measured: Measurements, calibration: Calibration | None) -> str:
+    """Return what was measured: device, speedups, memory, links, what was left out.
+
+    Parameters
+    ----------
+    measured : Measurements
+        What to show.
+    calibration : Calibration, optional
+        What was made of it; None for an encoder, whose step times are listed instead.
+    """
     return "\n".join(_measured_lines(measured, calibration)) + "\n"
 
 
-def _measured_lines(measured: Measurements, calibration: Calibration) -> Iterator[str]:
+def _measured_lines(measured: Measurements, calibration: Calibration | None) -> Iterator[str]:
     header = measured.header
     steps, base = measured.of(StepRecord), header.base
     yield f"{header.about}, on {header.fingerprint.text}"
     yield f"{len(steps)} steps measured, begun {header.created}"
     yield from _drift_lines(steps)
     yield ""
-    yield from hardware_lines(calibration.profile)
-    found = speedups(measured, calibration.fit, calibration.base)
+    if calibration is None:
+        yield from _step_lines(steps)
+    else:
+        yield from hardware_lines(calibration.profile)
+    found = speedups(measured, calibration)
     if found:
         yield ""
         yield (
@@ -158,6 +169,23 @@ def _drift_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
             "WARNING: something else ran on this machine, or its clock changed; measure again "
             "while it is quiet"
         )
+
+
+def _step_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
+    """Yield the time of every step of an encoder, which a service of stages is made of."""
+    yield "Service times: a scenario has them as service: {kind: stages, stages: [...]}"
+    variants = list(dict.fromkeys(each.variant for each in steps))
+    rows: dict[tuple[int, int], dict[str, str]] = {}
+    for each in steps:
+        row = rows.setdefault((each.point.longest, each.point.sequences), {})
+        row[each.variant] = f"{each.seconds * 1e3:.2f}"
+    yield from table(
+        ("tokens x texts [ms]", *variants),
+        [
+            (f"{length} x {count}", *(row.get(variant, _NOTHING) for variant in variants))
+            for (length, count), row in sorted(rows.items())
+        ],
+    )
 
 
 def _memory_lines(measured: Measurements) -> Iterator[str]:

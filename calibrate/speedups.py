@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from calibrate.fit import Fit
+    from calibrate.make_profile import Calibration
     from calibrate.measure.journal import Measurements
     from planner.latency.settings import Settings
 
@@ -70,8 +71,16 @@ class SettingSpeedups:
     storage: Speedup | None
 
 
-def speedups(measured: Measurements, fit: Fit, base: Settings) -> list[SettingSpeedups]:
-    """Return the speedups of every variant but the base, in the order of the measurements."""
+def speedups(measured: Measurements, calibration: Calibration | None) -> list[SettingSpeedups]:
+    """Return the speedups of every variant but the base, in the order of the measurements.
+
+    Parameters
+    ----------
+    measured : Measurements
+        Steps of the base and of variants.
+    calibration : Calibration, optional
+        What was made of them; without it there are no a_c and a_s by the fit.
+    """
     steps: dict[str, dict[str, StepRecord]] = {}
     for each in measured.of(StepRecord):
         steps.setdefault(each.variant, {})[each.point.key] = each
@@ -87,7 +96,9 @@ def speedups(measured: Measurements, fit: Fit, base: Settings) -> list[SettingSp
         ]
         decode = [a.seconds / b.seconds for a, b in both if a.point.kind == "decode"]
         setting = settings.get(variant)
-        parts = (None, None) if setting is None else _by_fit(fit, setting, base)
+        parts: tuple[Speedup | None, Speedup | None] = (None, None)
+        if setting is not None and calibration is not None:
+            parts = _by_fit(calibration.fit, setting, calibration.base)
         found.append(SettingSpeedups(variant, _ratio(large), _ratio(decode), *parts))
     return found
 

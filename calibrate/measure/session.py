@@ -28,6 +28,7 @@ from calibrate.measure.points import StepPoint, shuffled
 from calibrate.measure.records import Header, QualityRecord, VariantRecord, step_key
 from calibrate.measure.steps import (
     Loaded,
+    fits_model,
     free_memory,
     measure_memory,
     measure_point,
@@ -203,7 +204,9 @@ class _Session:
         self.plan, self.journal, self.base = plan, journal, base
         self.variants = variants
         self._reference: Predictions | None = None
-        self._points = shuffled(plan.points(base.model.shape.max_position), plan.seed)
+        shape = base.model.shape
+        points = [each for each in plan.points(shape.max_position) if fits_model(each, shape)]
+        self._points = shuffled(points, plan.seed)
 
     def run(self, advance: Callable[[float], None], deadline: float) -> int:
         """Measure all parts; return how many tasks were left for lack of time."""

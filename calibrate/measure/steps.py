@@ -18,11 +18,12 @@ from calibrate.runner import Runner
 from calibrate.scheduling import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from calibrate.compression.variant import Variant
     from calibrate.measure.clock import Repeats
     from calibrate.models import LoadedModel
+    from planner.catalog.models import ModelShape
     from planner.latency.settings import Settings
 
 #: Share of the free memory that caches of several variants may take together.
@@ -80,7 +81,7 @@ def measure_point(
     together = wanted <= _TOGETHER * free_memory(variants[0].model.device)
     for group in [variants] if together else [[each] for each in variants]:
         runs = {each.variant.name: _step(each.model, point) for each in group}
-        runs[_REFERENCE] = _step(variants[0].model, StepPoint(decode=(1,)))
+        runs[_REFERENCE] = _step(variants[0].model, shortest(variants[0].model.shape))
         timings = in_turns(runs, repeats)
         reference = timings.pop(_REFERENCE).seconds
         for name, timing in timings.items():
@@ -95,14 +96,53 @@ def measure_point(
         release()
 
 
+class _Encoder:
+    """A step of a model that reads whole texts of one length: one forward pass, no cache.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The encoder.
+    point : StepPoint
+        Texts of one length.
+    """
+
+    kv_bytes = 0
+
+    def __init__(self, loaded: LoadedModel, point: StepPoint) -> None:
+        lengths = {length for length, _ in point.prefill}
+        shape = (len(point.prefill), lengths.pop())
+        self._model = loaded.model
+        self._tokens = torch.zeros(shape, dtype=torch.long, device=loaded.device)
+
+    @torch.inference_mode()
+    def step(self, _work: Sequence[Chunk]) -> None:
+        """Read the texts."""
+        self._model(input_ids=self._tokens)
+
+
+def fits_model(point: StepPoint, shape: ModelShape) -> bool:
+    """Return whether a model of `shape` can run `point`: an encoder reads texts of one length."""
+    if shape.arch != "encoder":
+        return True
+    return not point.decode and len(set(point.prefill)) == 1 and point.prefill[0][1] == 0
+
+
+def shortest(shape: ModelShape) -> StepPoint:
+    """Return the shortest step of a model of `shape`."""
+    return StepPoint(prefill=((1, 0),)) if shape.arch == "encoder" else StepPoint(decode=(1,))
+
+
 def _step(loaded: LoadedModel, point: StepPoint) -> Callable[[], float]:
     """Return what runs the step once and returns its seconds."""
     runner, work = _prepared(loaded, point)
     return partial(stopwatch, partial(runner.step, work), synchroniser(loaded.device))
 
 
-def _prepared(loaded: LoadedModel, point: StepPoint) -> tuple[Runner, list[Chunk]]:
+def _prepared(loaded: LoadedModel, point: StepPoint) -> tuple[Runner | _Encoder, list[Chunk]]:
     """Return a runner whose caches are filled up to `point`, and the work of its step."""
+    if loaded.shape.arch == "encoder":
+        return _Encoder(loaded, point), []
     runner = Runner(loaded.model, point.sequences, point.longest)
     chunks = [*point.prefill, *((1, done) for done in point.decode)]
     generator = torch.Generator().manual_seed(len(chunks))

@@ -203,7 +203,7 @@ def test_links_are_fitted_as_the_simulator_uses_them(calibration):
 
 def test_speedups_include_what_follows_from_flops_and_bytes(calibration):
     measured, found = calibration
-    by_variant = {each.variant: each for each in speedups(measured, found.fit, found.base)}
+    by_variant = {each.variant: each for each in speedups(measured, found)}
     assert "fp32" not in by_variant
     none, half = by_variant["fp32+unstructured:0.5"], by_variant["fp32+structured:0.5"]
     assert abs(none.compute.value - 1) < 3 * none.compute.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from calibrate.measure.records import (  # noqa: E402
 from calibrate.measure.session import Plan, Sizes, calibrate  # noqa: E402
 from calibrate.measure.steps import Loaded, measure_memory, measure_point  # noqa: E402
 from calibrate.models import load_model  # noqa: E402
+from calibrate.show import measured_text  # noqa: E402
 from planner.catalog.models import ModelShape  # noqa: E402
 from planner.errors import InputError, PlannerError  # noqa: E402
 
@@ -158,6 +160,22 @@ def test_a_point_without_memory_is_left_out_and_the_others_kept(tmp_path, monkey
     for each in large:
         assert left[f"step fp32: {each.key}"].startswith("out of memory: CUDA out of memory")
     assert len(found.of(StepRecord)) == len(points(128)) - len(large)
+
+
+def test_an_encoder_reads_texts_of_one_length_and_makes_no_profile(tmp_path):
+    bert = TINY.model_copy(
+        update={"arch": "encoder", "ffn_gated": False, "tied_embeddings": True, "n_kv_heads": 4}
+    )
+    path = tmp_path / "m.jsonl"
+    found = calibrate(plan("fp32", "fp32+structured:0.5", source=bert), path, ignore).measured
+    steps = found.of(StepRecord)
+    assert {(each.point.longest, each.point.sequences) for each in steps} == {
+        (4, 1), (4, 2), (16, 1), (16, 2),
+    }  # fmt: skip
+    assert found.left_out() == []
+    text = measured_text(found, None)
+    assert re.search(r"^16 x 2 +\d+\.\d+ +\d+\.\d+$", text, re.MULTILINE)
+    assert re.search(r"^fp32\+structured:0\.5 +-", text, re.MULTILINE)
 
 
 def test_a_base_that_is_compressed_is_refused(tmp_path):
