@@ -73,8 +73,9 @@ def run(  # noqa: PLR0917 - typer's options
     from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
     from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
+    from calibrate.measure.plan import Plan, Sizes  # noqa: PLC0415 - start-up
     from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
-    from calibrate.measure.session import Plan, Sizes, calibrate  # noqa: PLC0415 - needs torch
+    from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models import default_device  # noqa: PLC0415 - needs torch
 
     place = default_device() if device is None else device_named(device)

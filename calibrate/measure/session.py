@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import time
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from calibrate.measure.hardware import (
 )
 from calibrate.measure.journal import Journal
 from calibrate.measure.links import measure_links, measure_split
-from calibrate.measure.points import StepPoint, shuffled
+from calibrate.measure.points import shuffled
 from calibrate.measure.records import Header, QualityRecord, VariantRecord, step_key
 from calibrate.measure.steps import (
     Loaded,
@@ -35,9 +35,10 @@ from calibrate.measure.steps import (
     release,
     settings_of,
 )
-from calibrate.measure.tasks import Task, work_through
+from calibrate.measure.tasks import Task, why_left_out, work_through
 from calibrate.models import load_model
 from calibrate.quality import coefficients, quality, reference
+from planner.catalog.models import ModelShape
 from planner.errors import InputError, PlannerError
 from planner.latency.memory import weight_bytes
 
@@ -46,90 +47,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from calibrate.measure.journal import Measurements
+    from calibrate.measure.plan import Plan
+    from calibrate.measure.points import StepPoint
     from calibrate.measure.records import BytesRecord, Measured
     from calibrate.quality import Predictions
     from planner.catalog.devices import PeakDtype
-    from planner.catalog.models import ModelShape
 
 #: Share of the free memory that the weights of variants measured in turns may take.
 _WEIGHTS = 0.5
 #: Data types whose peak is measured.
 DTYPES: tuple[PeakDtype, ...] = ("fp32", "bf16", "fp16", "int8", "fp8")
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes of what is measured beside steps.
-
-    Parameters
-    ----------
-    matmul : tuple of int
-        Rows and columns of square matrices.
-    memory, disk, host : int
-        Bytes read from memory, read from disk, copied from the host. [B]
-    links : tuple of int
-        Bytes that go from one process to another. [B]
-    split : tuple of (int, int)
-        Rows and tokens of batches that are split over processes.
-    """
-
-    matmul: tuple[int, ...] = (1024, 2048)
-    memory: int = 2**29
-    disk: int = 2**28
-    host: int = 2**28
-    links: tuple[int, ...] = (1024, 2**16, 2**20, 2**23)
-    split: tuple[tuple[int, int], ...] = ((8, 64),)
-
-    @classmethod
-    def quick(cls) -> Sizes:
-        """Return sizes that take seconds, and nothing between processes."""
-        return cls((1024,), 2**27, 2**26, 2**26, (), ())
-
-    @classmethod
-    def full(cls, *, cuda: bool) -> Sizes:
-        """Return sizes that show what a GPU, or a CPU, can do at best."""
-        if not cuda:
-            return cls()
-        links = (1024, 2**16, 2**20, 2**24, 2**27)
-        return cls((4096, 8192), 2**32, 2**30, 2**30, links, ((64, 512),))
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure.
-
-    Parameters
-    ----------
-    source : str or Path or ModelShape
-        Model, see :func:`calibrate.models.load_model`.
-    variants : tuple of str
-        See :func:`calibrate.compression.variant.parse_variant`; the first is the base that the
-        others are compared with.
-    points : callable
-        Returns the steps to measure, given the most tokens that a sequence may hold.
-    device : torch.device
-        Where.
-    repeats : Repeats
-        Of each point.
-    sizes : Sizes
-        Of the rest.
-    windows : int, optional
-        Windows of text that quality is measured on: all if None, no quality if 0.
-    seconds : float, optional
-        Nothing is begun after this time. [s]
-    seed : int
-        Of the order of points.
-    """
-
-    source: str | Path | ModelShape
-    variants: tuple[str, ...]
-    points: Callable[[int], Sequence[StepPoint]]
-    device: torch.device
-    repeats: Repeats = field(default_factory=Repeats)
-    sizes: Sizes = field(default_factory=Sizes)
-    windows: int | None = None
-    seconds: float | None = None
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -169,12 +96,14 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
     """
     started = time.monotonic()
     deadline = float("inf") if plan.seconds is None else started + plan.seconds
+    if not plan.variants:
+        raise InputError("must have a variant to measure, got none; give one, as bf16")
     variants = [parse_variant(name) for name in plan.variants]
     base = _load_base(variants[0], plan)
     header = Header(
         created=dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
         fingerprint=fingerprint(plan.device),
-        source=plan.source.name if hasattr(plan.source, "name") else str(plan.source),
+        source=plan.source.name if isinstance(plan.source, ModelShape) else str(plan.source),
         about=base.model.about,
         shape=base.model.shape,
         base=variants[0].name,
@@ -192,7 +121,14 @@ def _load_base(variant: Variant, plan: Plan) -> Loaded:
     reason = variant.supported(plan.device)
     if reason is not None:
         raise InputError(f"the base must run on {plan.device}, got {variant.name!r}: {reason}")
-    return Loaded(variant, variant.apply(load_model(plan.source, variant.dtype, plan.device)))
+    try:
+        model = variant.apply(load_model(plan.source, variant.dtype, plan.device))
+    except Exception as error:
+        why = why_left_out(error)
+        if why is None or isinstance(error, PlannerError):
+            raise
+        raise PlannerError(f"model {plan.source!s:.80} cannot be loaded: {why}") from error
+    return Loaded(variant, model)
 
 
 class _Session:

@@ -13,6 +13,7 @@ pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate
 
 from calibrate.compression.variant import parse_variant  # noqa: E402 - after the skip
 from calibrate.make_profile import calibration_of  # noqa: E402
+from calibrate.measure import session as session_module  # noqa: E402
 from calibrate.measure import steps as steps_module  # noqa: E402
 from calibrate.measure.clock import Repeats  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
@@ -23,6 +24,7 @@ from calibrate.measure.hardware import (  # noqa: E402
     measure_memory_bandwidth,
 )
 from calibrate.measure.links import measure_links, measure_split  # noqa: E402
+from calibrate.measure.plan import Plan, Sizes  # noqa: E402
 from calibrate.measure.points import StepPoint, grid  # noqa: E402
 from calibrate.measure.records import (  # noqa: E402
     MemoryRecord,
@@ -30,7 +32,7 @@ from calibrate.measure.records import (  # noqa: E402
     StepRecord,
     VariantRecord,
 )
-from calibrate.measure.session import Plan, Sizes, calibrate  # noqa: E402
+from calibrate.measure.session import calibrate  # noqa: E402
 from calibrate.measure.steps import Loaded, measure_memory, measure_point  # noqa: E402
 from calibrate.models import load_model  # noqa: E402
 from calibrate.show import measured_text  # noqa: E402
@@ -182,6 +184,34 @@ def test_a_base_that_is_compressed_is_refused(tmp_path):
     with pytest.raises(InputError, match="base must be a plain data type, as bf16, got 'int8'"):
         calibrate(plan("int8"), tmp_path / "m.jsonl", ignore)
     assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_a_plan_without_variants_is_refused(tmp_path):
+    with pytest.raises(InputError, match="must have a variant to measure, got none"):
+        calibrate(plan(), tmp_path / "m.jsonl", ignore)
+
+
+def test_a_model_that_memory_does_not_hold_is_a_clear_error(tmp_path, monkeypatch):
+    def full(*_args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB\ntrace")
+
+    monkeypatch.setattr(session_module, "load_model", full)
+    with pytest.raises(PlannerError, match=r"cannot be loaded: out of memory: CUDA .* 9 GiB$"):
+        calibrate(plan("fp32", source="gpt2"), tmp_path / "m.jsonl", ignore)
+
+
+def test_a_variant_that_memory_does_not_hold_is_left_out_and_the_others_measured(
+    tmp_path, monkeypatch
+):
+    def full(_model):
+        raise MemoryError
+
+    monkeypatch.setattr(session_module, "deepcopy", full)
+    found = calibrate(plan("fp32", "int8", windows=0), tmp_path / "m.jsonl", ignore).measured
+    assert {each.variant for each in found.of(StepRecord)} == {"fp32"}
+    assert [(e.what, e.reason) for e in found.left_out()] == [
+        ("variant int8", "out of memory: MemoryError")
+    ]
 
 
 def test_caches_that_do_not_fit_together_are_measured_one_after_the_other(monkeypatch):
