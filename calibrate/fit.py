@@ -189,7 +189,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     start = _here(chosen)
     keys = sorted({key for each in samples for key in setting_keys(each.settings, base)})
     start += [
-        Parameter(f"{key}.{part}", 1.0, 0.02, 50.0, "log")
+        Parameter(f"{key}.{part}", 1.0, 0.05, 20.0, "log")
         for key in keys
         for part in ("compute", "storage")
     ]

@@ -34,6 +34,8 @@ from planner.errors import InputError
 from planner.latency.collectives import all_reduce
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from calibrate.measure.journal import Measurements
     from planner.catalog.devices import PeakDtype
     from planner.latency.settings import Settings
@@ -80,14 +82,25 @@ def calibration_of(measured: Measurements, name: str) -> Calibration:
             f"must have measurements of the base {measured.header.base!r}, got none; run "
             "`planner calibrate run` to its end"
         )
-    samples = [
-        Sample(each.variant, setting, each.point, each.seconds, each.spread)
-        for each in measured.of(StepRecord)
-        if (setting := settings.get(each.variant)) is not None
-    ]
     device = device_of(measured)
-    fit = fit_steps(samples, measured.header.shape, device, base)
+    fit = fit_steps(list(_samples(measured, settings)), measured.header.shape, device, base)
     return Calibration(fit, base, _profile(measured, fit, name))
+
+
+def _samples(measured: Measurements, settings: Mapping[str, Settings | None]) -> Iterator[Sample]:
+    """Yield the steps, as long as they would have been at the machine's usual speed.
+
+    A step is divided by how much longer than usual the reference step took that was timed in
+    turns with it: what else runs on a machine slows both alike.
+    """
+    steps = measured.of(StepRecord)
+    references = [each.reference for each in steps if each.reference is not None]
+    usual = float(np.median(references)) if references else 1.0
+    for each in steps:
+        setting = settings.get(each.variant)
+        if setting is not None:
+            slow = (each.reference or usual) / usual
+            yield Sample(each.variant, setting, each.point, each.seconds / slow, each.spread)
 
 
 def device_of(measured: Measurements) -> Device:

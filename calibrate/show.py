@@ -163,7 +163,10 @@ def _drift_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
         return
     low, middle, high = np.quantile(references, (0.05, 0.5, 0.95))
     varied = max(high / middle, middle / low) - 1
-    yield f"reference step: {middle * 1e3:.2f} ms, within {varied:.0%} for 9 points of 10"
+    yield (
+        f"reference step: {middle * 1e3:.2f} ms, within {varied:.0%} for 9 points of 10; steps are "
+        "fitted as long as they would have been beside the usual one"
+    )
     if varied > STEADY:
         yield (
             "WARNING: something else ran on this machine, or its clock changed; measure again "

@@ -14,6 +14,7 @@ from calibrate.make_profile import calibration_of
 from calibrate.measure.journal import read_measurements
 from calibrate.measure.points import StepPoint
 from calibrate.measure.records import LeftOut
+from calibrate.show import measured_text
 from calibrate.speedups import speedups
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
@@ -184,6 +185,28 @@ def test_a_profile_made_of_measurements_predicts_their_steps(calibration, tmp_pa
             if s.variant == name
         ]
         assert np.median(np.abs(errors)) < 0.03, name
+
+
+def test_a_machine_that_others_slow_down_gives_the_same_coefficients(tmp_path):
+    """Each point at a speed of its own, up to half, as the reference step beside it tells."""
+    rng = np.random.default_rng(11)
+    lines = synthetic.records(EVERYTHING, 0.02, rng)
+    slow = {each.key: rng.choice([1.0, 1.0, 1.0, 1.4, 2.0]) for each in synthetic.POINTS}
+
+    def slowed(line):
+        if line.kind != "step":
+            return line
+        factor = slow[line.point.key]
+        return line.model_copy(
+            update={"seconds": line.seconds * factor, "reference": line.reference * factor}
+        )
+
+    path = synthetic.write(tmp_path / "m.jsonl", [slowed(line) for line in lines])
+    measured = read_measurements(path)
+    found = calibration_of(measured, "mine")
+    for name, each in found.fit.estimates.items():
+        assert abs(each.value - EVERYTHING[name]) <= 3 * each.stderr, name
+    assert "WARNING: something else ran on this machine" in measured_text(measured, found)
 
 
 def test_a_profile_has_the_covariance_of_its_coefficients(calibration):
