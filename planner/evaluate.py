@@ -12,6 +12,7 @@ from planner import __version__
 from planner.errors import Notice
 from planner.limits import check_memory, check_window
 from planner.results.context import RunContext
+from planner.results.records import REJECTED
 from planner.results.summary import Result, summarise
 from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
@@ -249,7 +250,7 @@ def _offered(done: Replication) -> float | None:
     window = records.measured_to_s - records.measured_from_s
     if not window > 0:
         return None
-    return float((inside & (records.status != 3)).sum() / window)
+    return float((inside & (records.status != REJECTED)).sum() / window)
 
 
 def _mean(values: list[float | None]) -> float | None:
