@@ -1,0 +1,98 @@
+"""Run the command line: every error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from planner import __version__
+from planner.cli import calibrate, scenarios, simulate, validate  # noqa: F401 - commands
+from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, app
+from planner.cli.output import LINE_END, print_text
+from planner.errors import PlannerError
+from planner.report.plain import plain
+
+#: Environment variable that shows where an error of ours happened.
+DEBUG = "PLANNER_DEBUG"
+#: Base of typer's usage errors: that of click, of whichever click typer uses.
+USAGE_ERROR = typer.BadParameter.__mro__[2]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print_text(f"planner {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that hold for all commands."""
+
+
+def _unexpected(error: BaseException) -> str:
+    """Return one line about an error that should not have happened."""
+    if os.environ.get(DEBUG):
+        import traceback  # noqa: PLC0415 - start-up
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    return (
+        f"internal error: {type(error).__name__}{': ' * bool(said)}{said}; this is a fault of "
+        f"planner {__version__}: please report it with the command and its files "
+        f"({DEBUG}=1 shows where it happened)"
+    )
+
+
+def _usage(error: BaseException) -> str:
+    """Return what is wrong with the command line, and where to look; nothing if help was shown."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return ""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "planner"
+    said = str(getattr(error, "format_message", error.__str__)())
+    return f"{said.rstrip('.?')}{'?' if said.endswith('?') else '.'} See {command} --help"
+
+
+def _prepare() -> None:
+    """Let output take any character, and a request to stop clean up as an interrupt does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def _failure(error: BaseException) -> tuple[str, int]:
+    """Return what to say about an error, and the exit code."""
+    if isinstance(error, PlannerError):
+        return str(error), error.exit_code
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return "interrupted", INTERRUPTED
+    if isinstance(error, USAGE_ERROR):
+        return _usage(error), BAD_INPUT
+    if isinstance(error, MemoryError):
+        rule = "must fit into memory, got more than there is"
+        return f"{rule}; lower the rate, the duration or simulation.replications", BAD_INPUT
+    return _unexpected(error), OUR_FAULT
+
+
+def main() -> None:
+    """Run the command line; turn every error into a message and an exit code."""
+    _prepare()
+    try:
+        code = app(prog_name="planner", standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt  # noqa: TRY301 - as typer got it
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
+        message, code = _failure(error)
+        if message:
+            sys.stderr.write(f"planner: {plain(message, keep=LINE_END)}\n")
+    sys.exit(code)

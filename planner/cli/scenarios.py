@@ -1,0 +1,59 @@
+"""``planner check``, ``init`` and ``schema``: scenario files."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import Overrides, ScenarioFile, Seed, app
+from planner.cli.output import print_text
+from planner.cli.shared import located, read_scenario
+from planner.report.plain import plain
+
+
+class Layout(StrEnum):
+    """What ``planner schema`` can describe."""
+
+    SCENARIO = "scenario"
+    SIMULATE = "simulate"
+
+
+@app.command()
+def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None) -> None:
+    """Check a scenario without running it: every problem, with line and column."""
+    from planner.evaluate import check as check_scenario  # noqa: PLC0415 - start-up
+
+    spec = read_scenario(scenario, overrides, seed)
+    with located(scenario, overrides):
+        lines = check_scenario(spec)
+    print_text("".join(plain(line) + "\n" for line in lines))
+
+
+@app.command()
+def init(
+    name: Annotated[str | None, typer.Argument(help="Name of a bundled scenario.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
+) -> None:
+    """Copy a bundled scenario, and the traces it needs; without a name, list them."""
+    from planner.scenario.bundled import copy_scenario, list_bundled  # noqa: PLC0415 - start-up
+
+    lines = list_bundled() if name is None else map(str, copy_scenario(name, folder))
+    print_text("".join(plain(line) + "\n" for line in lines))
+
+
+@app.command()
+def schema(
+    of: Annotated[Layout, typer.Argument(help="What the schema describes.")] = Layout.SCENARIO,
+) -> None:
+    """Print the JSON Schema of scenario files, or of what simulate --json prints."""
+    if of is Layout.SIMULATE:
+        from planner.report.json import result_schema_text  # noqa: PLC0415 - start-up
+
+        print_text(result_schema_text())
+        return
+    from planner.scenario.schema import schema_text  # noqa: PLC0415 - start-up
+
+    print_text(schema_text())

@@ -1,0 +1,76 @@
+"""What commands do alike: read the scenario, locate its problems, run it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from planner import __version__
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from planner.evaluate import Run
+    from planner.scenario.model import Scenario
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Turn a package that is missing into the name of the extra that brings it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith(("planner", "calibrate")):
+            raise
+        raise InputError(
+            f"this needs the package {error.name!r}; pip install 'latency-planner[{name}]'"
+        ) from error
+
+
+def read_scenario(name: str, overrides: list[str] | None, seed: int | None) -> Scenario:
+    """Read the scenario of that name or path, with overrides and seed."""
+    from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
+    from planner.scenario.reader import load_scenario  # noqa: PLC0415 - start-up
+
+    return load_scenario(find_scenario(name), overrides or (), seed)
+
+
+@contextmanager
+def located(name: str, overrides: list[str] | None) -> Iterator[None]:
+    """Give problems that name only a key path the file and line of that key."""
+    from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
+    from planner.scenario.locate import locate  # noqa: PLC0415 - start-up
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(locate(error.problems, find_scenario(name), overrides or ())) from error
+
+
+def run_scenario(spec: Scenario, *, quiet: bool) -> Run:
+    """Run the scenario with progress on standard error."""
+    from planner import evaluate  # noqa: PLC0415 - start-up
+    from planner.report.progress import progress  # noqa: PLC0415 - start-up
+
+    if not quiet and spec.service.kind == "llm" and not evaluate.is_compiled():
+        typer.echo("Compiling the simulator, once; later runs start at once.", err=True)
+    typed = shlex.join(["planner", *sys.argv[1:]])
+    command = typed.encode(errors="surrogateescape").decode(errors="replace")
+    if quiet:
+        return evaluate.simulate(spec, command=command)
+    with progress("simulating") as advance:
+        return evaluate.simulate(spec, command=command, progress=advance)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes a result."""
+    from importlib.metadata import version  # noqa: PLC0415 - start-up
+
+    names = ("numpy", "numba", "scipy", "simpy", "pydantic")
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"python": python, "latency-planner": __version__} | {n: version(n) for n in names}
