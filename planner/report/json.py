@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from planner.results.summary import Result
+
+#: An array of numbers over several lines. No string holds a line end: JSON escapes them.
+_NUMBER = r"(?:-?[\d.eE+-]+|null)"
+_NUMBERS = re.compile(rf"\[\n\s+({_NUMBER}(?:,\n\s+{_NUMBER})*)\n\s+\]")
 
 
 def result_schema_text() -> str:
@@ -25,4 +30,16 @@ def dumps(result: Result) -> str:
     ValueError
         If a number is not finite: JSON has none, undefined values are null.
     """
-    return json.dumps(result.to_json(), indent=2, allow_nan=False) + "\n"
+    return indented(result.to_json())
+
+
+def indented(content: object) -> str:
+    """Return JSON values as indented text with a final newline, arrays of numbers on one line.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
+    return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"

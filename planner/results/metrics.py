@@ -9,6 +9,7 @@ import numpy as np
 
 from planner.results.attribution import Attributed, attribute
 from planner.results.bootstrap import BlockBootstrap
+from planner.results.course import distribution
 from planner.results.intervals import Replications
 from planner.results.records import FINISHED, REJECTED, RUNNING, WAITING
 from planner.results.samples import METRICS, Measured, Requests
@@ -16,6 +17,7 @@ from planner.results.samples import METRICS, Measured, Requests
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from planner.results.course import Distribution
     from planner.results.intervals import Estimate, Intervals
     from planner.results.records import Records
 
@@ -36,6 +38,8 @@ class Metrics:
         By metric and statistic. [s]
     parts : mapping of str to mapping of str to mapping of str to float or None
         By metric, statistic and part. [s]
+    distributions : mapping of str to Distribution
+        By metric. [s]
     throughput : mapping of str to float or None
         ``requests_per_s``, ``output_tokens_per_s``, ``prompt_tokens_per_s``: finished in the
         window, averaged over replications.
@@ -52,6 +56,7 @@ class Metrics:
 
     latency: Mapping[str, Mapping[str, Estimate]]
     parts: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    distributions: Mapping[str, Distribution]
     throughput: Mapping[str, float | None]
     requests: Mapping[str, int]
     measured: int
@@ -103,8 +108,10 @@ def measure(
     wanted = list(also)
     latency: dict[str, dict[str, Estimate]] = {}
     parts: dict[str, dict[str, dict[str, float | None]]] = {}
+    distributions: dict[str, Distribution] = {}
     for metric in METRICS:
         samples = [run.sample(metric) for run in runs]
+        distributions[metric] = distribution(samples, intervals)
         more = sorted({each for name, each in wanted if name == metric} - set(STATISTICS))
         latency[metric] = {
             statistic: intervals.mean(samples)
@@ -125,6 +132,7 @@ def measure(
     return Metrics(
         latency=latency,
         parts=parts,
+        distributions=distributions,
         throughput=throughput(records, class_id),
         requests=count(records, class_id),
         measured=sum(len(run.records.arrival_s[run.rows]) for run in runs),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,25 @@ WAITING, RUNNING, FINISHED, REJECTED = range(4)
 
 #: Gaps between tokens fall into log-spaced bins: edge k is ``ITL_MIN * ITL_RATIO**k``.
 ITL_MIN, ITL_RATIO, ITL_BINS = 1e-6, 1.005, 4160  # 1 us to about 1,000 s, 0.5 % wide
+
+
+class FleetChange(NamedTuple):
+    """A change of the fleet.
+
+    Parameters
+    ----------
+    at_s : float
+        When. [s]
+    kind : {"order", "join", "leave", "fail"}
+        What happened to a replica: paid for but not up yet, takes requests, takes no more,
+        lost with all it had.
+    replicas_up : int
+        Replicas that take requests from then on.
+    """
+
+    at_s: float
+    kind: str
+    replicas_up: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,8 @@ class Records:
         Replica time paid for in the window, cold starts included. [s]
     random : bool
         Whether anything in it was drawn; a replayed trace on a fixed fleet is not.
+    changes : tuple of FleetChange
+        What happened to the fleet, in order.
     notices : list of Notice
         What was left out, truncated, rejected or assumed.
     """
@@ -116,4 +137,5 @@ class Records:
     usage: dict[str, float]
     replica_seconds: float
     random: bool = True
+    changes: tuple[FleetChange, ...] = ()
     notices: list[Notice] = field(default_factory=list)

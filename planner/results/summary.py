@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import Notice
+from planner.results.course import SHARES, course, distributions_json
 from planner.results.intervals import UNKNOWN
 from planner.results.metrics import choose_intervals, count, finished_in_window, measure
 from planner.results.objectives import evaluate, wanted_statistics
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from planner.results.context import RunContext
+    from planner.results.course import Course
     from planner.results.intervals import Intervals
     from planner.results.metrics import Metrics
     from planner.results.objectives import Outcome
@@ -57,6 +59,7 @@ class ClassResult:
                 f"{metric}_s": {statistic: dict(parts) for statistic, parts in statistics.items()}
                 for metric, statistics in self.metrics.parts.items()
             },
+            "distributions": distributions_json(self.metrics.distributions),
             "throughput": dict(self.metrics.throughput),
             "objectives": [
                 {
@@ -101,6 +104,8 @@ class Result:
         How the intervals were made.
     notices : tuple of Notice
         What was left out, truncated, rejected or assumed.
+    course : Course
+        How the fleet went in the first replication.
     """
 
     context: RunContext
@@ -114,6 +119,7 @@ class Result:
     replications: int
     intervals: Intervals
     notices: tuple[Notice, ...]
+    course: Course
 
     @property
     def met(self) -> bool:
@@ -155,6 +161,8 @@ class Result:
             "metrics": whole["metrics"],
             "undefined": self.undefined(),
             "parts": whole["parts"],
+            "distributions": whole["distributions"],
+            "timeline": self.course.to_json(),
             "throughput": whole["throughput"],
             "utilisation": dict(self.utilisation),
             "preemptions": self.preemptions,
@@ -222,6 +230,7 @@ def summarise(records: Sequence[Records], context: RunContext) -> Result:
         replications=len(records),
         intervals=intervals,
         notices=_notices(records, context),
+        course=course(records[0]),
     )
 
 
@@ -252,7 +261,11 @@ def _without_unbounded(metrics: Metrics) -> Metrics:
         metric: {statistic: dict.fromkeys(PARTS) for statistic in statistics}
         for metric, statistics in metrics.parts.items()
     }
-    return replace(metrics, latency=latency, parts=parts)
+    distributions = {
+        metric: (None,) * len(SHARES) if metric in UNBOUNDED else values
+        for metric, values in metrics.distributions.items()
+    }
+    return replace(metrics, latency=latency, parts=parts, distributions=distributions)
 
 
 def _steady(records: Sequence[Records], context: RunContext) -> bool:

@@ -73,6 +73,7 @@ def collect(
         timeline=sampler.timeline(),
         usage={**usage, "steps": float(after.steps - before.steps)},
         replica_seconds=after.paid_seconds - before.paid_seconds,
+        changes=tuple(fleet.changes),
     )
 
 

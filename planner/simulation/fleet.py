@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.results.records import FleetChange
 from planner.simulation.kernels.advance import advance
 from planner.simulation.kernels.changes import lose, release_held
 from planner.simulation.layout import DRAINING, OFF, UP, Plane
@@ -88,6 +89,8 @@ class Fleet:
         Time that it was advanced to. [s]
     on_join : list of callable
         Called with the number of a replica that has joined.
+    changes : list of FleetChange
+        What happened to the replicas, in order.
     """
 
     plane: Plane
@@ -98,6 +101,7 @@ class Fleet:
     _up_time: float = 0.0
     _failed: set[int] = field(default_factory=set)
     on_join: list[Callable[[int], None]] = field(default_factory=list)
+    changes: list[FleetChange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for replica in self.up:
@@ -146,11 +150,15 @@ class Fleet:
         self.plane.replicas["up"][: len(up)] = up
         self.plane.fleet[0].up = len(up)
 
+    def _changed(self, kind: str) -> None:
+        self.changes.append(FleetChange(self.now, kind, int(self.plane.fleet[0].up)))
+
     def order(self) -> int | None:
         """Reserve and start to pay for a replica; return it, or None if there are no more."""
         for replica in range(len(self.plane.replicas)):
             if replica not in self._paid_from and self.plane.replicas[replica].state == OFF:
                 self._paid_from[replica] = self.now
+                self._changed("order")
                 return replica
         return None
 
@@ -160,6 +168,7 @@ class Fleet:
         self.plane.replicas[replica].state = UP
         self._up_since[replica] = self.now
         self._set_up(sorted([*self.up, replica]))
+        self._changed("join")
         release_held(self.plane, self.now)
         for call in self.on_join:
             call(replica)
@@ -171,6 +180,7 @@ class Fleet:
     def leave(self, replica: int) -> None:
         """Give `replica` no more requests; it stops once it has finished those it has."""
         self._set_up([each for each in self.up if each != replica])
+        self._changed("leave")
         state = self.plane.replicas[replica]
         if state.outstanding == 0:
             state.state = OFF
@@ -184,6 +194,7 @@ class Fleet:
         A replica that will be repaired stays paid for.
         """
         self._set_up([each for each in self.up if each != replica])
+        self._changed("fail")
         lose(self.plane, replica, self.now, self.now + retry_delay)
         self.plane.replicas[replica].state = OFF
         self.plane.replicas[replica].drained_at = math.nan

@@ -82,6 +82,21 @@ def test_without_any_replica_requests_are_held_until_one_joins():
     assert np.all(np.diff(records.admitted_s[held][order]) >= 0)
 
 
+def test_changes_of_the_fleet_are_recorded_when_they_happen():
+    events = (
+        "[{at: 5min, kind: fail}, {at: 6min, kind: join, replicas: 2}, {at: 7min, kind: leave}]"
+    )
+    (records,) = run(f"fleet.events={events}").records
+    assert records.changes == (
+        (300.0, "fail", 1),
+        (360.0, "order", 1),
+        (360.0, "join", 2),
+        (360.0, "order", 2),
+        (360.0, "join", 3),
+        (420.0, "leave", 2),
+    )
+
+
 def test_a_fleet_that_fails_for_good_ends_and_counts_who_waits():
     done = run("fleet.events=[{at: 5min, kind: fail, replicas: 2}]")
     counts = done.result.to_json()["requests"]
