@@ -48,6 +48,11 @@ class Clock:
         self._first_line = 0
         self._origin: int | None = None  # of dates [ns since 1970]
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether the cells read so far are dates."""
+        return bool(self._dates)
+
     def seconds(
         self, cells: Sequence[Any], lines: Sequence[int], problems: list[Problem]
     ) -> FloatArray:

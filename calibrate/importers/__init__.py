@@ -1,0 +1,1 @@
+"""What others measured: results of load generators, start logs and metrics of engines."""
