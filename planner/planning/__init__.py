@@ -1,0 +1,1 @@
+"""The search for what to buy: candidates, bounds, evaluation, racing, the recommendation."""
