@@ -1,0 +1,154 @@
+"""The fit of coefficients to end-to-end results, on results whose coefficients are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from calibrate.serving.fit import Bounds, cross_validate, fit, with_values
+from planner.catalog.catalogue import find_device
+from planner.catalog.profile import load_profile
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEVICE = find_device("H100-SXM-80GB")
+TRUTH = {"compute_efficiency": 0.55, "storage_efficiency": 0.7, "overhead_fixed": 2e-3}
+START = {"compute_efficiency": 0.3, "storage_efficiency": 0.9, "overhead_fixed": 5e-3}
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A made-up engine: a prompt takes compute, a token storage, both an overhead."""
+
+    compute_s: float
+    storage_s: float
+    noise: tuple[float, float] = (0.0, 0.0)
+    group: str = "a"
+    spread: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self):
+        return f"{self.compute_s} {self.storage_s}"
+
+    @property
+    def groups(self):
+        return {"model": self.group}
+
+    @property
+    def measured(self):
+        exact = self.predict(with_values(load_profile("assumed"), TRUTH))
+        return {
+            metric: value * np.exp(error)
+            for (metric, value), error in zip(exact.items(), self.noise, strict=True)
+        }
+
+    def predict(self, profile):
+        value = {name: profile.coefficient(name, DEVICE).value for name in TRUTH}
+        return {
+            "ttft.mean": self.compute_s / value["compute_efficiency"] + value["overhead_fixed"],
+            "tpot.mean": self.storage_s / value["storage_efficiency"] + value["overhead_fixed"],
+        }
+
+
+def engines(n, sigma=0.0, seed=0, outliers=0):
+    rng = np.random.default_rng(seed)
+    times = rng.uniform(1e-3, 2e-2, size=(n, 2))
+    noise = rng.normal(0, sigma, size=(n, 2)) if sigma else np.zeros((n, 2))
+    noise[:outliers] = 1.5
+    return [
+        Engine(*map(float, row), tuple(map(float, errors)), group=f"m{k % 4}")
+        for k, (row, errors) in enumerate(zip(times, noise, strict=True))
+    ]
+
+
+def test_exact_results_give_back_the_coefficients_that_made_them():
+    found = fit(engines(12), load_profile("assumed"), values=START)
+    assert found.values == pytest.approx(TRUTH, rel=1e-4)
+    assert max(abs(row.error) for row in found.rows) < 1e-4
+
+
+def test_a_few_runs_that_nothing_describes_bend_the_fit_little():
+    bent = engines(40, outliers=3)
+    found = fit(bent, load_profile("assumed"), values=START)
+    squares = fit(bent, load_profile("assumed"), values=START, tolerance=100.0)
+    assert found.values == pytest.approx(TRUTH, rel=0.08)
+    assert squares.values != pytest.approx(TRUTH, rel=0.15)
+
+
+def test_standard_errors_cover_the_truth_as_often_as_they_should():
+    inside = total = 0
+    for seed in range(40):
+        found = fit(engines(30, 0.05, seed), load_profile("assumed"), values=START)
+        for name, value in found.values.items():
+            total += 1
+            inside += abs(value - TRUTH[name]) < 2 * found.stderr[name]
+    assert 0.86 < inside / total < 0.995
+
+
+def test_a_coefficient_at_its_bound_is_named_and_has_no_standard_error():
+    bounds = {"storage_efficiency": Bounds(0.75, 0.97)}
+    start = {**START, "storage_efficiency": 0.9}
+    found = fit(engines(12), load_profile("assumed"), bounds, values=start)
+    assert found.at_bound == ["storage_efficiency"]
+
+
+def test_a_metric_that_repeats_do_not_agree_on_counts_less():
+    wrong = [Engine(5e-3, 5e-3, (0.0, 0.3)) for _ in range(6)]
+    noisy = [
+        Engine(each.compute_s, each.storage_s, each.noise, spread={"tpot.mean": 2.0})
+        for each in wrong
+    ]
+    plain = fit([*engines(8), *wrong], load_profile("assumed"), values=START)
+    wiser = fit([*engines(8), *noisy], load_profile("assumed"), values=START)
+    for name, truth in TRUTH.items():
+        assert abs(wiser.values[name] - truth) < abs(plain.values[name] - truth)
+
+
+def test_a_group_left_out_is_predicted_by_the_others():
+    found = cross_validate(engines(12), load_profile("assumed"), "model", values=START)
+    assert sorted(found) == ["m0", "m1", "m2", "m3"]
+    assert [len(rows) for rows in found.values()] == [6, 6, 6, 6]
+    assert max(abs(row.error) for rows in found.values() for row in rows) < 1e-4
+
+
+def test_cross_validation_does_not_see_the_group_it_predicts():
+    # every group measured 30 % longer than the one before: whoever saw it would be nearer
+    slower = [
+        Engine(each.compute_s, each.storage_s, (0.3 * int(each.group[1]),) * 2, each.group)
+        for each in engines(24)
+    ]
+    alone = [each for each in slower if each.group != "m3"]
+    left = [each for each in slower if each.group == "m3"]
+    found = cross_validate(slower, load_profile("assumed"), "model", values=START)
+    values = fit(alone, load_profile("assumed"), values=START).values
+    profile = with_values(load_profile("assumed"), values)
+    expected = [each.predict(profile)["ttft.mean"] for each in left]
+    assert [row.predicted for row in found["m3"] if row.metric == "ttft.mean"] == expected
+
+
+def test_fitted_coefficients_replace_those_of_the_device_too():
+    profile = with_values(load_profile("assumed"), TRUTH)
+    assert profile.coefficient("compute_efficiency", DEVICE).value == 0.55
+
+
+@pytest.mark.parametrize(
+    ("chosen", "values", "message"),
+    [
+        (engines(1), START, "more measured metrics than coefficients"),
+        (engines(4), {**START, "overhead_fixed": 3.0}, "overhead_fixed must begin from"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(chosen, values, message):
+    with pytest.raises(InputError, match=message):
+        fit(chosen, load_profile("assumed"), values=values)
+
+
+def test_groups_that_are_all_one_cannot_be_left_out():
+    same = [Engine(each.compute_s, each.storage_s) for each in engines(4)]
+    with pytest.raises(InputError, match="at least two groups"):
+        cross_validate(same, load_profile("assumed"), "model", values=START)
