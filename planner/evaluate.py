@@ -18,7 +18,7 @@ from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
 from planner.simulation.kernels.compiled import is_compiled
 from planner.simulation.price import replica_price
-from planner.simulation.provenance import model_provenance, profile_line, served_by
+from planner.simulation.provenance import model_provenance, pool_line, profile_line, served_by
 from planner.simulation.run import admissible, run_llm
 from planner.simulation.saturation import saturation_per_replica, serving_replicas
 from planner.simulation.stage_service import run_stage_service
@@ -198,7 +198,8 @@ def check(scenario: Scenario) -> list[str]:
         *map(str, requests.notices),
     ]
     if system is not None:
-        lines += [profile_line(system), *map(str, admissible(requests, system).notices)]
+        lines += [pool_line(system), profile_line(system)]
+        lines += [*map(str, admissible(requests, system).notices)]
     return [*lines, *map(str, _notices(scenario, system))]
 
 

@@ -195,6 +195,8 @@ Rate = Annotated[float, Field(gt=0, le=MAX_RATE), *_annotations(RATE)]
 RateOrZero = Annotated[float, Field(ge=0, le=MAX_RATE), *_annotations(RATE)]
 #: Bytes, > 0.
 Size = Annotated[float, Field(gt=0), *_annotations(SIZE)]
+#: Bytes, >= 0.
+SizeOrZero = Annotated[float, Field(ge=0), *_annotations(SIZE)]
 #: Bytes per second, > 0.
 Bandwidth = Annotated[float, Field(gt=0), *_annotations(BANDWIDTH)]
 #: Operations per second, > 0.

@@ -291,6 +291,11 @@ CASES: dict[str, Case] = {
     "Engine.gpu_memory_utilization": Case(f"{ENGINE}.gpu_memory_utilization=0.7"),
     "Engine.max_model_len": Case(f"{ENGINE}.max_model_len=600"),
     "Engine.kv_tokens": Case(f"{ENGINE}.kv_tokens=3000", TIGHT),
+    "Engine.measured_memory": Case(f"{ENGINE}.measured_memory={{non_torch: 12 GiB}}"),
+    "MeasuredMemory.weights": Case(f"{ENGINE}.measured_memory.weights=17.6 GiB"),
+    "MeasuredMemory.activation": Case(f"{ENGINE}.measured_memory.activation=13 GiB"),
+    "MeasuredMemory.non_torch": Case(f"{ENGINE}.measured_memory.non_torch=12 GiB"),
+    "MeasuredMemory.cuda_graphs": Case(f"{ENGINE}.measured_memory.cuda_graphs=12.3 GiB"),
     "Chunked.kind": Case(
         f"{ENGINE}.scheduler.kind=prefill_first", f"{ENGINE}.scheduler.kind=chunked"
     ),

@@ -87,6 +87,11 @@ class KvPool:
     breakdown: dict[str, float]
     provenance: list[SourcedNumber]
 
+    @property
+    def max_concurrency(self) -> float:
+        """Requests of the longest length that fit at once, as vLLM logs it."""
+        return self.tokens / self.max_model_len
+
 
 def weight_bytes(shape: ModelShape, settings: Settings) -> float:
     """Return the bytes of all weights as stored; what a cold start has to load [B]."""
@@ -103,12 +108,14 @@ def device_weight_bytes(
     """Return the bytes of the weights on the fullest device of a replica [B].
 
     Stages differ by at most one layer; the first also has the embedding table, the last the
-    output head.
+    output head. Every device holds the whole table of rotary angles, a cosine and a sine for each
+    position, which "model loading took" counts.
     """
+    rotary = shape.max_position * (shape.qk_rope_dim or shape.head_dim) * settings.plain_bytes
     table = shape.table_parameters if pipeline_parallel == 1 else shape.embedding_parameters
     layers = weight_bytes(shape, settings) - shape.table_parameters * settings.plain_bytes
     stage = math.ceil(shape.n_layers / pipeline_parallel) / shape.n_layers
-    return (layers * stage + table * settings.plain_bytes) / tensor_parallel
+    return (layers * stage + table * settings.plain_bytes) / tensor_parallel + rotary
 
 
 def device_kv_bytes_per_token(
@@ -214,8 +221,13 @@ class _Replica:
 
     @property
     def non_torch(self) -> SourcedNumber:
-        """Memory outside PyTorch: context, and buffers of collectives."""
-        return _constants()["non_torch_single" if self.tensor == 1 else "non_torch_parallel"]
+        """Memory outside PyTorch: context, and buffers of collectives over what links devices."""
+        if self.tensor == 1:
+            return _constants()["non_torch_single"]
+        link, host = self.device.link, self.device.host_bandwidth
+        if link is None or (host is not None and link.bandwidth <= host):
+            return _constants()["non_torch_pcie"]
+        return _constants()["non_torch_pair" if self.tensor == 2 else "non_torch_switched"]
 
     def parts(self, measured: Mapping[str, float]) -> dict[str, float]:
         """Return the breakdown of one device's memory [B]."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from planner.scenario.rules import Broken, broken, refuse
 from planner.spec import Spec
-from planner.units import Count, Duration, PositiveFraction
+from planner.units import Count, Duration, PositiveFraction, SizeOrZero
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +68,29 @@ class Static(Spec):
 Scheduler = Annotated[Chunked | PrefillFirst | Static, Field(discriminator="kind")]
 
 
+class MeasuredMemory(Spec):
+    """What an engine's log says it takes of each device, in place of the estimates.
+
+    vLLM logs them when it starts: weights as "model loading took", and the rest as "peak
+    activation", "non-torch memory" and "CUDA graph memory".
+
+    Parameters
+    ----------
+    weights, activation, non_torch, cuda_graphs : float, optional
+        Bytes of one device, >= 0; by default estimated. Versions before 0.21 and eager engines
+        take nothing for CUDA graphs. [B]
+    """
+
+    weights: SizeOrZero | None = None
+    activation: SizeOrZero | None = None
+    non_torch: SizeOrZero | None = None
+    cuda_graphs: SizeOrZero | None = None
+
+    def given(self) -> dict[str, float]:
+        """Return the bytes that are given, by name [B]."""
+        return {name: value for name, value in self if value is not None}
+
+
 class Engine(Spec):
     """What one replica's engine may hold and batch.
 
@@ -89,6 +112,8 @@ class Engine(Spec):
     kv_tokens : int, optional
         KV pool of one replica as the engine logs it; by default computed from the memory.
         [tokens]
+    measured_memory : MeasuredMemory
+        What the engine's log says of its memory, in place of estimates.
     """
 
     scheduler: Scheduler = Chunked()
@@ -98,6 +123,7 @@ class Engine(Spec):
     gpu_memory_utilization: PositiveFraction = 0.9
     max_model_len: Limit | None = None
     kv_tokens: Annotated[int, Field(ge=1, le=2**53, strict=True)] | None = None
+    measured_memory: MeasuredMemory = MeasuredMemory()
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> Self:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from planner.latency.memory import GIB
+
 if TYPE_CHECKING:
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
@@ -28,6 +30,16 @@ def served_by(scenario: Scenario, system: System | None) -> str:
         f"{system.shape.name} on {fleet.replicas} x {' '.join([system.device.name, *degrees])}, "
         f"weights {settings.weights}, KV {settings.kv_cache} ({system.pool.tokens:,} tokens a "
         f"replica){kept}; {engine.scheduler.kind}, {fleet.router.kind}"
+    )
+
+
+def pool_line(system: System) -> str:
+    """Return one line on the KV cache, in the words of vLLM's own log."""
+    pool, devices = system.pool, system.devices_per_replica
+    size = f"{pool.breakdown['kv_cache'] / GIB:.2f} GiB" + " a device" * (devices > 1)
+    return (
+        f"KV cache: {size}, {pool.tokens:,} tokens; maximum concurrency for "
+        f"{pool.max_model_len:,} tokens per request: {pool.max_concurrency:.2f}x"
     )
 
 
@@ -61,7 +73,12 @@ def model_provenance(system: System | None) -> dict[str, Any]:
             "created": profile.created.isoformat(),
             "fingerprint": profile.fingerprint,
         },
-        "kv_pool": {"tokens": system.pool.tokens, "bytes_per_device": system.pool.breakdown},
+        "kv_pool": {
+            "tokens": system.pool.tokens,
+            "max_model_len": system.pool.max_model_len,
+            "max_concurrency": system.pool.max_concurrency,
+            "bytes_per_device": system.pool.breakdown,
+        },
         "step": {
             name: float(system.step.coefficients[name][0])
             for name in system.step.coefficients.dtype.names or ()

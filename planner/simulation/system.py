@@ -159,6 +159,7 @@ def build_system(scenario: Scenario) -> System:
         service.engine,
         tensor_parallel=fleet.tensor_parallel,
         pipeline_parallel=fleet.pipeline_parallel,
+        measured=service.engine.measured_memory.given(),
     )
     weights = weight_bytes(shape, service.settings)
     system = System(service, fleet, shape, device, profile, step, pool, weights)

@@ -44,7 +44,7 @@ def test_the_pool_is_what_utilisation_leaves_of_physical_memory():
     parts = pool.breakdown
     assert parts["physical"] == 79.18 * GIB
     assert parts["usable"] == 0.9 * 79.18 * GIB
-    assert parts["weights"] == 2 * LLAMA8.parameters
+    assert parts["weights"] == 2 * LLAMA8.parameters + 2 * 131072 * 128
     assert parts["kv_cache"] == pytest.approx(
         parts["usable"]
         - sum(parts[key] for key in ("weights", "activation", "non_torch", "cuda_graphs"))
@@ -53,6 +53,25 @@ def test_the_pool_is_what_utilisation_leaves_of_physical_memory():
     assert pool.tokens == 16 * pool.blocks
     assert pool.max_model_len == 131072
     assert {number.name for number in pool.provenance} >= {"memory", "sampler_bytes_per_logit"}
+
+
+def test_concurrency_is_that_of_the_longest_requests():
+    pool = kv_pool(
+        find_model("qwen3-0.6b"), H100, BF16, Limits(kv_tokens=652_144, max_model_len=4096)
+    )
+    assert pool.max_concurrency == pytest.approx(159.21, abs=0.005)  # vllm-project/vllm#24577
+
+
+def test_memory_outside_pytorch_follows_what_links_the_devices():
+    other = {
+        (device, degree): kv_pool(
+            LLAMA8, find_device(device), BF16, Limits(), tensor_parallel=degree
+        ).breakdown["non_torch"]
+        for device, degree in (
+            ("H100-SXM-80GB", 1), ("H100-SXM-80GB", 2), ("H100-SXM-80GB", 4), ("RTX-4090", 2),
+        )
+    }  # fmt: skip
+    assert [round(each / GIB, 2) for each in other.values()] == [0.14, 0.55, 2.1, 0.25]
 
 
 def test_measured_parts_replace_the_estimates():
@@ -64,20 +83,23 @@ def test_measured_parts_replace_the_estimates():
 
 
 @pytest.mark.parametrize(
-    ("pool_gib", "model", "kv_cache", "tokens"),
+    ("pool_gib", "model", "kv_cache", "degree", "tokens"),
     [
-        (69.66, "qwen3-0.6b", "bf16", 652144),  # vllm-project/vllm#24577
-        (3.81, "llama-3.1-8b", "bf16", 31232),  # vllm-project/vllm#10517
-        (52.51, "llama-3.1-8b", "fp8", 860320),  # NVIDIA/TensorRT-LLM#6294
+        (69.66, "qwen3-0.6b", "bf16", 1, 652144),  # vllm-project/vllm#24577
+        (3.81, "llama-3.1-8b", "bf16", 1, 31232),  # vllm-project/vllm#10517
+        (52.51, "llama-3.1-8b", "fp8", 1, 860320),  # TensorRT-LLM, NVIDIA/TensorRT-LLM#6294
+        (8.23 + 8.23, "qwen3-235b-a22b", "bf16", 4, 367404),  # SGLang, vllm-project/vllm#21348
+        (56.21, "llama-3.1-8b", "bf16", 1, 460496),  # vLLM 0.31 on an A100, case L3
     ],
 )
-def test_a_logged_pool_gives_the_logged_tokens(pool_gib, model, kv_cache, tokens):
-    per_token = device_kv_bytes_per_token(find_model(model), Settings(kv_cache=kv_cache))
+def test_a_logged_pool_gives_the_logged_tokens(pool_gib, model, kv_cache, degree, tokens):
+    settings = Settings(kv_cache=kv_cache)
+    per_token = device_kv_bytes_per_token(find_model(model), settings, degree)
     assert pool_gib * GIB / per_token == pytest.approx(tokens, rel=1e-3)
 
 
-def field_errors(quantities):
-    """Return the relative error of each published case with its row."""
+def field_errors(quantities, parts=()):
+    """Return the relative error of each published case, given the `parts` that its log states."""
     path = Path(__file__).with_name("field_cases.csv")
     errors = {}
     for row in csv.DictReader(path.read_text().splitlines()):
@@ -93,9 +115,16 @@ def field_errors(quantities):
         )
         if row["quantity"] == "weights_gib":
             predicted = device_weight_bytes(shape, settings, degree) / GIB
-        else:  # these versions sized the pool before they captured CUDA graphs, or had none
+        else:
+            stated = {part: row[f"log_{part}_gib"] for part in parts}
+            measured = {part: float(value) * GIB for part, value in stated.items() if value}
             pool = kv_pool(
-                shape, device, settings, limits, tensor_parallel=degree, measured={"cuda_graphs": 0}
+                shape,
+                device,
+                settings,
+                limits,
+                tensor_parallel=degree,
+                measured=measured if row["cuda_graphs"] else {"cuda_graphs": 0, **measured},
             )
             tokens = row["quantity"] == "kv_tokens"
             predicted = pool.tokens if tokens else pool.breakdown["kv_cache"] / GIB
@@ -103,15 +132,20 @@ def field_errors(quantities):
     return errors
 
 
-def test_published_pools_are_met_within_five_per_cent_but_for_four():
+def test_published_pools_are_met_within_two_per_cent_but_for_six():
     errors = field_errors({"kv_tokens", "kv_pool_gib"})
-    off = {case for case, error in errors.items() if abs(error) > 0.05}
-    near = {case for case, error in errors.items() if abs(error) < 0.02}
-    assert len(errors) == 14
-    # C03 needed less non-torch memory than we assume, C43 does not say its utilisation, and in C04
-    # and C10.8 weights take nearly all, so that 0.2 to 0.4 GiB are more than 5 % of the pool
-    assert off == {"C03.5", "C04.2", "C10.8", "C43.8"}
-    assert near == {"C05.3", "C10.11", "C10.14", "C10.16", "C46.17", "C46.18"}
+    assert len(errors) == 17
+    off = {case for case, error in errors.items() if abs(error) > 0.02}
+    # vLLM V0 (C01, C03) took other amounts beside weights and activations; in C10.8 weights take
+    # nearly all, so that 0.1 GiB is 4 % of the pool; C04 has buffers that its log does not state,
+    # and the parts of L2 are not published: it took 0.2 GiB less beside the weights than others
+    assert off == {"C01.5", "C01.9", "C03.5", "C04.2", "C10.8", "L2"}
+    assert max(map(abs, errors.values())) < 0.08
+
+
+def test_published_pools_are_met_within_two_per_cent_given_the_parts_that_their_logs_state():
+    errors = field_errors({"kv_tokens", "kv_pool_gib"}, ("weights", "activation", "non_torch"))
+    assert {case for case, error in errors.items() if abs(error) > 0.02} == {"C04.2", "L2"}
 
 
 def test_published_weights_are_met_within_two_per_cent_but_for_a_mixed_checkpoint():
@@ -146,9 +180,12 @@ def test_weights_that_are_loaded_are_all_of_them():
 
 def test_the_fullest_pipeline_stage_has_the_most_layers_and_one_table():
     layer, table = 2 * LLAMA8.linear_parameters / 32, 2 * LLAMA8.embedding_parameters
-    assert device_weight_bytes(LLAMA8, BF16, 2) == LLAMA8.parameters
-    assert device_weight_bytes(LLAMA8, BF16, 1, 3) == pytest.approx(11 * layer + table)
-    assert device_weight_bytes(LLAMA8, BF16, 2, 4) == pytest.approx((8 * layer + table) / 2)
+    angles = 2 * 131072 * 128  # of each device, whole
+    assert device_weight_bytes(LLAMA8, BF16, 2) == LLAMA8.parameters + angles
+    assert device_weight_bytes(LLAMA8, BF16, 1, 3) == pytest.approx(11 * layer + table + angles)
+    assert device_weight_bytes(LLAMA8, BF16, 2, 4) == pytest.approx(
+        (8 * layer + table) / 2 + angles
+    )
 
 
 def test_kv_heads_are_divided_until_there_is_one_and_then_replicated():
@@ -183,8 +220,8 @@ def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic_and_a_degree_t
     with pytest.raises(InputError) as error:
         kv_pool(LLAMA70, H100, fp8, limits)
     message = str(error.value)
-    assert "0.9 x 79.18 GiB = 71.26 GiB, less weights 67.66, activation 4.83" in message
-    assert "leaves -1.98 GiB for the KV cache; try tensor_parallel: 2 (leaves 30.00 GiB)" in message
+    assert "0.9 x 79.18 GiB = 71.26 GiB, less weights 67.70, activation 4.83" in message
+    assert "leaves -1.90 GiB for the KV cache; try tensor_parallel: 2 (leaves 31.52 GiB)" in message
     with pytest.raises(InputError, match="try weights of fewer bytes"):
         kv_pool(LLAMA70, RTX_3090, BF16, limits)
 
@@ -192,7 +229,7 @@ def test_a_model_that_does_not_fit_is_refused_with_the_arithmetic_and_a_degree_t
 def test_a_context_longer_than_model_or_pool_is_refused():
     with pytest.raises(InputError, match=r"at most the 131072 positions .*, got 131073"):
         kv_pool(LLAMA8, H100, BF16, Limits(max_model_len=131_073))
-    with pytest.raises(InputError, match=r"the \d+ tokens of KV cache .*leaves 4.33 GiB.*raise"):
+    with pytest.raises(InputError, match=r"the \d+ tokens of KV cache .*leaves 4.41 GiB.*raise"):
         kv_pool(LLAMA8, RTX_3090, BF16, Limits(max_model_len=100_000))
     with pytest.raises(InputError, match=r"at most the 1600 tokens .* may hold, got 2000"):
         kv_pool(LLAMA8, H100, BF16, Limits(kv_tokens=1600, max_model_len=2000))

@@ -113,6 +113,13 @@ S[stages.Stage] = st.builds(
 S[engine.Chunked] = st.builds(engine.Chunked)
 S[engine.PrefillFirst] = st.just(engine.PrefillFirst())
 S[engine.Static] = st.builds(engine.Static, batch_size=counts, timeout=seconds_or_zero)
+S[engine.MeasuredMemory] = st.builds(
+    engine.MeasuredMemory,
+    weights=optional(st.floats(0, 1e10)),
+    activation=optional(st.floats(0, 1e10)),
+    non_torch=optional(st.floats(0, 1e10)),
+    cuda_graphs=optional(st.floats(0, 1e10)),
+)
 S[engine.Engine] = st.builds(
     engine.Engine,
     scheduler=strategy_of(engine.Chunked, engine.PrefillFirst, engine.Static),
@@ -122,6 +129,7 @@ S[engine.Engine] = st.builds(
     gpu_memory_utilization=shares,
     max_model_len=optional(st.integers(1, 10_000)),
     kv_tokens=optional(st.integers(10_000, 10**7)),
+    measured_memory=S[engine.MeasuredMemory],
 )
 S[service.ModelConfig] = st.builds(service.ModelConfig, config=paths)
 S[service.LlmService] = st.builds(
