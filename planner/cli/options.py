@@ -35,6 +35,10 @@ Out = Annotated[
 ]
 Force = Annotated[bool, typer.Option(help="Write into a folder with other files.")]
 
+Html = Annotated[
+    Path | None, typer.Option("--html", help="Also a page of the result, or with .md Markdown.")
+]
+
 
 def share(text: str) -> float:
     """Return the share that ``0.3`` or ``30%`` stands for."""

@@ -10,6 +10,7 @@ from planner.cli.options import (
     MISSED,
     AsJson,
     Force,
+    Html,
     Out,
     Overrides,
     Quiet,
@@ -29,6 +30,7 @@ def simulate(  # noqa: PLR0917 - typer's options
     as_json: AsJson = False,
     out: Out = None,
     force: Force = False,
+    html: Html = None,
     quiet: Quiet = False,
 ) -> None:
     """Simulate a scenario: latency percentiles, what they are made of, objectives, cost."""
@@ -40,6 +42,10 @@ def simulate(  # noqa: PLR0917 - typer's options
     spec = read_scenario(scenario, overrides, seed)
     if out is not None:
         check_directory(out, force=force)
+    if html is not None:
+        from planner.report.exports import check_page  # noqa: PLC0415 - start-up
+
+        check_page(html, "--html")
     with located(scenario, overrides):
         run = run_scenario(spec, quiet=quiet)
     if out is not None:
@@ -51,6 +57,11 @@ def simulate(  # noqa: PLR0917 - typer's options
             versions=versions(),
             force=force,
         )
+    if html is not None:
+        from planner.report.exports import write_page  # noqa: PLC0415 - start-up
+        from planner.report.pages.choose import document_of_result  # noqa: PLC0415 - start-up
+
+        write_page(document_of_result(run.result), html, "--html")
     if as_json:
         print_text(dumps(run.result))
     else:

@@ -1,0 +1,61 @@
+"""``planner report``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
+
+import typer
+
+from planner.cli.options import app
+
+
+class Picture(StrEnum):
+    """Forms of a chart."""
+
+    SVG = "svg"
+    PNG = "png"
+
+
+class Numbers(StrEnum):
+    """Forms of a table."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+@app.command()
+def report(  # noqa: PLR0917 - typer's options
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUN...", help="Folders that --out wrote, or files with JSON of a command."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The report: .html or .md.")
+    ] = None,
+    charts: Annotated[Path | None, typer.Option(help="Folder for a picture of each chart.")] = None,
+    chart_format: Annotated[Picture, typer.Option(help="Form of the pictures.")] = Picture.SVG,
+    tables: Annotated[
+        Path | None, typer.Option(help="Folder for the numbers of each table.")
+    ] = None,
+    table_format: Annotated[Numbers, typer.Option(help="Form of the numbers.")] = Numbers.CSV,
+) -> None:
+    """Make a page of results: HTML or Markdown, pictures of charts, tables of numbers."""
+    from planner.report import exports  # noqa: PLC0415 - start-up
+    from planner.report.pages.choose import document_of  # noqa: PLC0415 - start-up
+
+    if output is None and charts is None and tables is None:
+        message = "must be told what to write; add -o report.html, --charts DIR or --tables DIR"
+        raise typer.BadParameter(message)
+    if output is not None:
+        exports.check_page(output, "--output")
+    document = document_of(runs)
+    if charts is not None:
+        exports.write_charts(document, charts, chart_format.value)
+    if tables is not None:
+        exports.write_tables(document, tables, table_format.value)
+    if output is not None:
+        exports.write_page(document, output, "--output", charts, chart_format.value)

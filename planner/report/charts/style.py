@@ -1,0 +1,124 @@
+"""How every chart looks: size, fonts, colours.
+
+Series have the colours of Okabe and Ito, which colour-blind eyes tell apart [1]_; lines
+differ in their dashes too. In a page each colour becomes a variable of its style sheet, so that
+the same drawing fits light, dark and paper.
+
+References
+----------
+.. [1] M. Okabe and K. Ito, "Color universal design," 2008, https://jfly.uni-koeln.de/color/
+"""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colours of series, in order, and their line styles.
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), "-")
+#: Text and axes, lines behind the data, and what lies behind all.
+INK, GRID, PAPER = "#1b1c1e", "#d9dbdf", "#ffffff"
+#: What is met and what is missed.
+GOOD, BAD = "#00734f", "#b93a00"
+#: Each colour's variable in the style sheet of a page.
+VARIABLES = {
+    **{colour: f"--s{k}" for k, colour in enumerate(SERIES)},
+    INK: "--ink",
+    GRID: "--grid",
+    PAPER: "--paper",
+    GOOD: "--good",
+    BAD: "--bad",
+}
+#: Width of a figure [inch] of 72 points; a page scales it.
+WIDTH = 5.4
+#: Mathematics would be read into names with dollars; ids must be the same in every run.
+_SETTINGS: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11.0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 10.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 2.0,
+    "lines.solid_capstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "latency-planner",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in the style of reports, without warnings about letters that a font lacks."""
+    import matplotlib as mpl  # noqa: PLC0415 - start-up
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        mpl.rcdefaults()  # not what a user's own matplotlibrc says
+        mpl.rcParams.update(_SETTINGS)
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        yield
+
+
+def figure(height: float) -> Figure:
+    """Return an empty figure, `height` times as high as wide."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - start-up
+
+    return Figure(figsize=(WIDTH, WIDTH * height), layout="constrained")
+
+
+def style(index: int) -> dict[str, Any]:
+    """Return colour and line style of a series by its number."""
+    return {
+        "color": SERIES[index % len(SERIES)],
+        "linestyle": DASHES[index % len(DASHES)],
+    }
+
+
+def legend_above(axes: Axes, columns: int = 3) -> None:
+    """Put the legend between title and axes, where it hides no data."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        axes.figure.legend(
+            handles, labels, loc="outside upper left", ncols=columns, borderaxespad=0.2,
+            columnspacing=1.2,
+        )  # fmt: skip
+
+
+def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None:
+    """Label an axis in milliseconds, with plain numbers where a logarithmic one has powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xlabel if which == "x" else axes.set_ylabel)("milliseconds")
+    if not log:
+        axis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.6g}"))
+        return
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    low, high = axis.get_view_interval()
+    wide = low <= 0 or high / low > 30
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.6g}"))
+    axis.set_minor_formatter(NullFormatter())

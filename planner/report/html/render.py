@@ -1,0 +1,123 @@
+"""Render a document as a page: everything inline, every text escaped, scripts named by hash."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from functools import lru_cache
+from importlib.resources import files
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from planner.report import document as nouns
+from planner.report.charts.svg import svg_element
+from planner.report.plain import plain
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+#: What stands between a page and what a stranger may write into it.
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; script-src '{hash}'"
+)
+
+
+def render_html(document: nouns.Document) -> str:
+    """Return `document` as a page; the same document gives the same bytes."""
+    script = _resource("script.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _template().render(
+        document=document,
+        style=_resource("style.css"),
+        script=script,
+        policy=_POLICY.format(hash=f"sha256-{digest}"),
+    )
+    return page.lstrip()
+
+
+_KINDS: dict[type, str] = {
+    nouns.Table: "table",
+    nouns.Chart: "chart",
+    nouns.Facts: "facts",
+    nouns.Listing: "listing",
+    nouns.Words: "words",
+    nouns.Explorer: "explorer",
+}
+
+
+def _runs(section: nouns.Section) -> list[tuple[str, list[nouns.Block]]]:
+    """Return the blocks of a section in runs of one kind: charts stand beside each other."""
+    grouped = groupby(section.blocks, key=lambda block: _KINDS[type(block)])
+    return [(kind, list(blocks)) for kind, blocks in grouped]
+
+
+@lru_cache(maxsize=8)
+def _resource(name: str) -> str:
+    return (files(__package__) / "templates" / name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    """Return the template of a page."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - start-up
+    from markupsafe import Markup  # noqa: PLC0415 - start-up
+
+    def raw(text: str) -> Markup:
+        return Markup(text)  # noqa: S704 - of this package: style, script, drawings
+
+    environment: Environment = Environment(
+        autoescape=True,
+        loader=FunctionLoader(_resource),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.finalize = _shown
+    environment.filters |= {
+        "chart": lambda chart: raw(svg_element(chart)),
+        "runs": _runs,
+        "data": lambda value: raw(embedded_json(value)),
+        "raw": raw,
+        "explorer": explorer_data,
+        "sort": sort_value,
+    }
+    return environment.get_template("page.html.j2")
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
+    """Return a text with control characters escaped, anything else as it is."""
+    return plain(value, keep="\n") if type(value) is str else value
+
+
+def sort_value(cell: nouns.Cell) -> str:
+    """Return what a cell is sorted by, as text."""
+    value = cell.value
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return f"{value:.9g}" if isinstance(value, int | float) else str(value or "")
+
+
+def embedded_json(value: object) -> str:
+    r"""Return JSON that can stand in a script element: no text in it can end that.
+
+    Examples
+    --------
+    >>> embedded_json("</script>")
+    '"\\u003c/script\\u003e"'
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e")
+
+
+def explorer_data(explorer: nouns.Explorer) -> dict[str, Any]:
+    """Return what the sliders of a page read."""
+    return {
+        "axes": [list(axis.values) for axis in explorer.axes],
+        "results": {
+            ",".join(map(str, at)): [[cell.text, cell.state] for cell in cells]
+            for at, cells in explorer.results.items()
+        },
+        "line": dict(explorer.line),
+    }

@@ -1,0 +1,1 @@
+"""What a report says about each kind of result."""

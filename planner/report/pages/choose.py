@@ -1,0 +1,41 @@
+"""From results to a report: which page shows which kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError
+from planner.report.inputs.reading import read_input
+from planner.report.inputs.simulated import Simulated
+from planner.report.pages.compare import compare_document
+from planner.report.pages.simulate import simulate_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from planner.report.document import Document
+    from planner.results.summary import Result
+
+
+def document_of(paths: Sequence[Path]) -> Document:
+    """Return the report of the results at `paths`.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read, or they cannot be shown together.
+    """
+    inputs = [read_input(path) for path in paths]
+    runs = [(each.label, each.content) for each in inputs if isinstance(each.content, Simulated)]
+    if len(inputs) == len(runs) == 1:
+        return simulate_document(runs[0][1])
+    if len(inputs) == len(runs):
+        return compare_document(runs)
+    kinds = ", ".join(each.kind for each in inputs)
+    raise InputError(f"RUN: must all be of simulate to stand side by side, got: {kinds}")
+
+
+def document_of_result(result: Result) -> Document:
+    """Return the report of a simulation that was just run."""
+    return simulate_document(Simulated.model_validate(result.to_json()))
