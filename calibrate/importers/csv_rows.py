@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibrate.importers.imported import MeasuredRequests
-from calibrate.importers.rows import (
-    MAX_PROBLEMS,
-    RUN,
-    BoolArray,
-    FloatArray,
-    RawRows,
-    checked_rows,
-)
+from calibrate.importers.checks import MAX_PROBLEMS, RawRows, checked_rows
+from calibrate.importers.imported import Imported, measured_runs
+from calibrate.importers.rows import RUN, BoolArray, FloatArray
 from planner.errors import InputError, Notice, Problem, did_you_mean, shown
 from planner.traffic.clock import EPOCH_S, Clock
 from planner.traffic.columns import KNOWN, SECONDS, Layout, split_unit
@@ -46,7 +40,7 @@ _TRUE, _FALSE = {"1", "true", "yes", "ok"}, {"0", "false", "no", "failed"}
 _NONE = {"", "none", "null", "na", "n/a", "nan"}
 
 
-def read_csv(base: Path, name: str, max_size: float = MAX_SIZE) -> MeasuredRequests:
+def read_csv(base: Path, name: str, max_size: float = MAX_SIZE) -> Imported:
     """Read requests from a table.
 
     Parameters
@@ -77,7 +71,7 @@ def read_csv(base: Path, name: str, max_size: float = MAX_SIZE) -> MeasuredReque
     unread = [each for k, each in enumerate(table.header) if k not in found.index.values()]
     if unread:
         more.append(Notice(f"columns not read: {', '.join(unread)[:200]}"))
-    return MeasuredRequests("CSV", rows, (*notices, *more))
+    return Imported("table", rows, measured_runs(rows), notices=(*notices, *more))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 
 from planner import __version__
-from planner.cli import calibrate, report, scenarios, simulate, validate  # noqa: F401 - commands
+from planner.cli import (  # noqa: F401 - commands
+    calibrate,
+    importing,
+    report,
+    scenarios,
+    simulate,
+    validate,
+)
 from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, app
 from planner.cli.output import LINE_END, print_text
 from planner.errors import PlannerError

@@ -116,33 +116,71 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
         Here or while reading: if there is no such file, it is empty, too large, binary, not
         UTF-8, or its archive is damaged.
     """
-    path = base / name
     lines: Lines | None = None
     try:
-        _check_kind(path, name)
-        with path.open("rb") as raw:
-            head = raw.read(6)
-            raw.seek(0)
-            _check_head(head, name)
-            packed = head.startswith(b"\x1f\x8b")
-            if not packed and path.stat().st_size > max_size:
-                raise InputError(Problem(_too_large(max_size), file=name))
-            unpacked = gzip.GzipFile(fileobj=raw) if packed else raw
-            with io.TextIOWrapper(
-                io.BufferedReader(_Capped(unpacked, name, max_size), 2**18),
+        with (
+            _unpacked(base / name, name, max_size) as source,
+            io.TextIOWrapper(
+                io.BufferedReader(source, 2**18),
                 encoding="utf-8-sig",
                 errors="surrogateescape",
                 newline="",
-            ) as text:
-                lines = Lines(text, name)
-                yield lines
+            ) as text,
+        ):
+            lines = Lines(text, name)
+            yield lines
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        line = lines.number if lines else 0
-        message = f"must be a whole gzip archive, got a damaged one ({error}); fetch it again"
-        raise InputError(Problem(message, file=name, line=line)) from None
+        raise _damaged(error, name, lines.number if lines else 0) from None
     except OSError as error:
         message = f"must be a readable file, got {error.strerror or error}"
         raise InputError(Problem(message, file=name)) from None
+
+
+def read_text(base: Path, name: str, max_size: float = MAX_SIZE) -> str:
+    """Return a text file, gzipped or not, as a whole; parameters and errors as of `open_lines`.
+
+    For formats whose lines may be of any length, as a JSON document on one line.
+    """
+    try:
+        with _unpacked(base / name, name, max_size) as source:
+            content = b"".join(iter(lambda: source.read(2**20), b""))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _damaged(error, name, 0) from None
+    except OSError as error:
+        message = f"must be a readable file, got {error.strerror or error}"
+        raise InputError(Problem(message, file=name)) from None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = (
+            f"must be UTF-8 text, got the byte 0x{content[error.start]:02x}; convert it with iconv"
+        )
+        raise InputError(Problem(message, file=name, line=line)) from None
+    if "\0" in text:
+        message = "must be text, got a NUL byte; is it a binary file?"
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise InputError(Problem(message, file=name, line=line))
+    return text
+
+
+@contextmanager
+def _unpacked(path: Path, name: str, max_size: float) -> Iterator[_Capped]:
+    """Open a regular file, unpacked where it is gzipped; whoever reads beyond the limit fails."""
+    _check_kind(path, name)
+    with path.open("rb") as raw:
+        head = raw.read(6)
+        raw.seek(0)
+        _check_head(head, name)
+        packed = head.startswith(b"\x1f\x8b")
+        if not packed and path.stat().st_size > max_size:
+            raise InputError(Problem(_too_large(max_size), file=name))
+        yield _Capped(gzip.GzipFile(fileobj=raw) if packed else raw, name, max_size)
+
+
+def _damaged(error: Exception, name: str, line: int) -> InputError:
+    message = f"must be a whole gzip archive, got a damaged one ({error}); fetch it again"
+    return InputError(Problem(message, file=name, line=line))
 
 
 def _check_kind(path: Path, name: str) -> None:

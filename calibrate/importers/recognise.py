@@ -1,0 +1,77 @@
+"""Reads a file of any known format, told by its content."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from calibrate.importers import aiperf, engine_log, guidellm, inference_perf, prometheus, vllm_bench
+from calibrate.importers.csv_rows import read_csv
+from calibrate.importers.document import parse_documents
+from planner.errors import InputError, Problem
+from planner.traffic.textfile import MAX_SIZE, read_text
+
+if TYPE_CHECKING:
+    from calibrate.importers.imported import Imported
+
+_JSON = (vllm_bench, guidellm, aiperf, inference_perf)
+_DATED = re.compile(r"\s*\[\d{4}-\d\d-\d\d[ T]")
+#: What is known and has a better file beside it.
+_BETTER = {
+    re.compile(r"Run Info,|Benchmark,Benchmark,"): "GuideLLM's CSV; import its JSON instead",
+    re.compile(r"Metric,avg,min,max,"): "AIPerf's table; import profile_export.jsonl instead",
+}
+_KNOWN = (
+    "vllm bench serve, GuideLLM, AIPerf, inference-perf, a table with ttft and e2e, a start log of "
+    "vLLM or SGLang, a dump of /metrics"
+)
+
+
+def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) -> Imported:
+    """Read what a load generator or an engine wrote.
+
+    Parameters
+    ----------
+    name : str
+        The file as the user named it, plain or gzipped.
+    base : pathlib.Path
+        Folder that a relative `name` starts from.
+    max_size : float
+        Most bytes of text once unpacked. [B]
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is of no known format, or holds impossible values.
+    """
+    text = read_text(base, name, max_size)
+    start = text.lstrip()[:1]
+    if start and start in "[{" and not _DATED.match(text):
+        return _from_json(text, base, name, max_size)
+    for pattern, what in _BETTER.items():
+        if pattern.match(text):
+            raise InputError(
+                Problem(f"must be a file with what was measured, got {what}", file=name)
+            )
+    if engine_log.recognised(text):
+        return engine_log.read(text, name)
+    if prometheus.recognised(text):
+        return prometheus.read(text, name)
+    if not re.search(r"[,;\t|]", text.partition("\n")[0]):
+        raise _unknown(name)
+    return read_csv(base, name, max_size)
+
+
+def _from_json(text: str, base: Path, name: str, max_size: float) -> Imported:
+    documents = parse_documents(text, name)
+    for each in _JSON:
+        if each.recognised(documents[0]):
+            return each.read(documents)
+    if documents[0].has("output_tokens") or documents[0].has("osl"):
+        return read_csv(base, name, max_size)
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> InputError:
+    return InputError(Problem(f"must be of a known format, got none of {_KNOWN}", file=name))
