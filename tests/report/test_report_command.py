@@ -194,7 +194,9 @@ def test_runs_stand_side_by_side(run, tmp_path, folder):
     runs = [run]
     for rate in (2, 20, 60, 900):
         name = folder / f"at{rate}"
-        runs.append(simulated(name, LLM, f"traffic.arrivals.rate={rate} req/s", "traffic.duration=20 s"))
+        runs.append(
+            simulated(name, LLM, f"traffic.arrivals.rate={rate} req/s", "traffic.duration=20 s")
+        )
     runs.append(simulated(folder / "one", LLM, "fleet.replicas=1"))
     text = " ".join(Page(page_of(tmp_path, *runs, run)).texts)
     for said in ("7 runs compared", "small (2)", "at900", "no steady state"):
