@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from planner.report.charts.style import (
     BAD,
     GOOD,
+    INK,
     PAPER,
     SERIES,
     legend_above,
@@ -64,14 +65,14 @@ class Mark:
         Share of the values that must be below it; None for the mean.
     seconds : float
         Its bound. [s]
-    met : bool
-        Whether it is met.
+    met : bool or None
+        Whether it is met; None where curves differ in that.
     """
 
     text: str
     share: float | None
     seconds: float
-    met: bool
+    met: bool | None
 
 
 def tail(share: float) -> float:
@@ -106,14 +107,17 @@ def cdf(figure: Figure, curves: Sequence[Curve], marks: Sequence[Mark]) -> None:
 
 def _mark(axes: Axes, mark: Mark) -> None:
     """Draw one objective: a line at its bound, and a point at its percentile."""
-    colour = GOOD if mark.met else BAD
+    colour, word, sign = {
+        True: (GOOD, " met", "o"),
+        False: (BAD, " missed", "X"),
+        None: (INK, "", "d"),
+    }[mark.met]
     bound = 1000 * mark.seconds
     axes.axvline(bound, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
-    label = f"{mark.text} {'met' if mark.met else 'missed'}"
     at = [] if mark.share is None else [tail(mark.share)]
     axes.plot(
-        [bound] * len(at), at, color=colour, marker="o" if mark.met else "X", markersize=9,
-        linestyle=(0, (4, 3)), linewidth=1.2, label=label, clip_on=False, zorder=5,
+        [bound] * len(at), at, color=colour, marker=sign, markersize=9,
+        linestyle=(0, (4, 3)), linewidth=1.2, label=mark.text + word, clip_on=False, zorder=5,
     )  # fmt: skip
 
 

@@ -98,9 +98,11 @@ def load(
         turn = knee(curve.points)
         if turn is not None:
             at = heights[xs.index(turn)]
+            label = f"knee at {turn:.3g} req/s"
+            _, labels = axes.get_legend_handles_labels()
             axes.plot(
                 [turn], [at], marker="D", markersize=9, color=style(index)["color"],
-                linestyle="none", label=f"knee at {turn:.3g} req/s",
+                linestyle="none", label=f"_{label}" if label in labels else label,
             )  # fmt: skip
     for text, seconds in bounds:
         axes.axhline(1000 * seconds, color=GOOD, linestyle=(0, (4, 3)), linewidth=1.2, label=text)

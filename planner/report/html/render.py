@@ -23,6 +23,9 @@ _POLICY = (
     "form-action 'none'; script-src '{hash}'"
 )
 
+#: Characters of a text that is given lines of a width that reads well.
+LONG = 40
+
 
 def render_html(document: nouns.Document) -> str:
     """Return `document` as a page; the same document gives the same bytes."""
@@ -79,11 +82,17 @@ def _template() -> Template:
         "chart": lambda chart: raw(svg_element(chart)),
         "runs": _runs,
         "data": lambda value: raw(embedded_json(value)),
+        "long": _long,
         "raw": raw,
         "explorer": explorer_data,
         "sort": sort_value,
     }
     return environment.get_template("page.html.j2")
+
+
+def _long(table: nouns.Table) -> set[int]:
+    """Return the columns whose texts need room to be read in lines, on a phone too."""
+    return {k for row in table.rows for k, cell in enumerate(row) if len(cell.text) > LONG}
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows

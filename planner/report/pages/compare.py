@@ -50,7 +50,7 @@ def compare_document(runs: Sequence[tuple[str, Simulated]]) -> Document:
         answer=_answer(named),
         sections=(
             Section("runs", "The runs", tuple(blocks)),
-            latency_section(named, whole, {}),
+            latency_section(named, whole, {}, judged=False),
             Section("repeat", "Repeat them", tuple(repeat)),
         ),
         tool_version=named[0][1].tool_version,
@@ -74,11 +74,11 @@ def _answer(runs: Runs) -> Answer:
     if not good:
         return Answer("No run meets its objectives", "bad")
     said = f"{len(good)} of {len(runs)} runs meet every objective"
-    priced = [(run.cost["usd_per_hour"] or 0.0, name) for name, run in good
-              if run.cost.get("usd_per_hour") is not None]  # fmt: skip
+    priced = [(run.cost["usd_per_hour"] or 0.0, -(run.offered_requests_per_s or 0.0), name)
+              for name, run in good if run.cost.get("usd_per_hour") is not None]  # fmt: skip
     sentences: tuple[str, ...] = ()
     if priced:
-        cost, name = min(priced)
+        cost, _, name = min(priced)  # of equally cheap ones that with the highest rate
         sentences = (f"The cheapest of them: {name}, ${cost:,.2f} per hour.",)
     return Answer(said, "good" if len(good) == len(runs) else "unsure", sentences)
 

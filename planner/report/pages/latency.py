@@ -37,6 +37,8 @@ def latency_section(
     groups: Sequence[tuple[str, Group]],
     outcomes: Sequence[tuple[str, Objective]],
     classes: Mapping[str, Group],
+    *,
+    judged: bool = True,
 ) -> Section:
     """Return distributions and percentiles.
 
@@ -48,11 +50,13 @@ def latency_section(
         Objectives to draw in, each with its class.
     classes : mapping of str to Group
         Classes to draw beside the first group.
+    judged : bool
+        Whether to say which objectives are met.
     """
     drawn = [*groups, *classes.items()] if len(classes) > 1 else list(groups)
     blocks: list[Chart | Table] = []
     for metric in DRAWN:
-        chart = cdf_chart(metric, drawn, outcomes)
+        chart = cdf_chart(metric, drawn, outcomes, judged=judged)
         if chart is not None:
             blocks.append(chart)
     blocks += [latency_table(drawn)]
@@ -63,8 +67,22 @@ def cdf_chart(
     metric: str,
     groups: Sequence[tuple[str, Group]],
     outcomes: Sequence[tuple[str, Objective]],
+    *,
+    judged: bool = True,
 ) -> Chart | None:
-    """Return the distribution of a metric; None where none is known."""
+    """Return the distribution of a metric; None where none is known.
+
+    Parameters
+    ----------
+    metric : str
+        Which.
+    groups : sequence of (str, Group)
+        Whose, each with its label.
+    outcomes : sequence of (str, Objective)
+        Objectives to draw in, each with its class.
+    judged : bool
+        Whether to say which of them are met.
+    """
     curves = []
     for label, group in groups[:MOST_CURVES]:
         found = group.distributions
@@ -76,14 +94,19 @@ def cdf_chart(
     asked = []
     for name, outcome in outcomes:
         asked += [(name, each) for each in marks([outcome], metric)]
-    lines = [charts.Mark(_labelled(name, m), m.share, m.seconds, m.met) for name, m in asked]
+    lines = [
+        charts.Mark(_labelled(name, m), m.share, m.seconds, m.met if judged else None)
+        for name, m in asked
+    ]
     values = [(label, [group.value(metric, p) for p in ("p50", "p95", "p99")])
               for label, group in groups[:MOST_CURVES]]  # fmt: skip
     said = "; ".join(
         f"{label}: p50 {_words(p50)}, p95 {_words(p95)}, p99 {_words(p99)}"
         for label, (p50, p95, p99) in values
     )
-    bounds = "".join(f" {m.text} is {'met' if m.met else 'missed'}." for m in lines)
+    bounds = "".join(
+        f" {m.text} is {'met' if m.met else 'missed'}." for m in lines if m.met is not None
+    )
     return Chart(
         name=f"{metric}_distribution",
         title=f"{metric}: {MEANINGS[metric]}",

@@ -1,0 +1,172 @@
+"""Reports in a real browser: no errors, usable by keyboard, readable on a phone, accessible."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line import LLM, planner, sets
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+#: axe-core checks pages against WCAG; see axe.LICENSE beside it.
+AXE = Path(__file__).parent / "data" / "axe.min.js"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+WIDTHS, SCHEMES = (360, 1280), ("light", "dark")
+
+pytestmark = pytest.mark.skipif(
+    BROWSER is None, reason="no Chromium on the PATH; apt-get install chromium"
+)
+
+CLASSES = """[
+  {name: chat, arrivals: {kind: poisson, rate: 4 req/s}, objectives: "ttft:p90<1s",
+   lengths: {kind: lognormal, prompt: {mean: 300, cv: 1}, output: {mean: 30, cv: 1}}},
+  {name: label, arrivals: {kind: gamma, rate: 2 req/s, cv: 3}, objectives: "ttft:p95<1ms",
+   lengths: {kind: fixed, prompt: 500, output: 9}}]"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as starting:
+        started = starting.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield started
+        started.close()
+
+
+def simulated(folder, *changes):
+    folder.with_suffix(".yaml").write_text(LLM)
+    ran = planner("simulate", folder.with_suffix(".yaml"), "-q", "--out", folder, *sets(*changes))
+    assert ran.code in {0, 3}, ran.err
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Return a page of each kind, by name."""
+    home = tmp_path_factory.mktemp("pages")
+    rates = [
+        simulated(home / f"rate{k}", f"traffic.arrivals.rate={k} req/s", "traffic.duration=20 s")
+        for k in (2, 20, 100)
+    ]
+    classes = simulated(
+        home / "classes",
+        "traffic={duration: 40 s, classes: " + " ".join(CLASSES.split()) + "}",
+        "fleet.events=[{at: 20 s, kind: fail}, {at: 30 s, kind: join}]",
+    )
+    inputs = {"simulate": [classes], "compare": rates}
+    for name, runs in inputs.items():
+        assert planner("report", *runs, "-o", home / f"{name}.html").code == 0
+    return {name: home / f"{name}.html" for name in inputs}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Return where screenshots are kept to be looked at."""
+    folder = os.environ.get("PLANNER_SCREENSHOTS")
+    return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
+
+
+@pytest.fixture(params=["simulate", "compare"])
+def page_file(request, pages):
+    return pages[request.param]
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return what opens a page and fails the test if the browser complains of anything."""
+    contexts, complaints = [], []
+
+    def opened(file, width=1280, scheme="light", **options):
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, **options
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: complaints.append(request.url)
+                if not request.url.startswith(("file:", "data:")) else None)  # fmt: skip
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_page_fits_the_screen_and_is_kept_as_a_picture(
+    open_page, page_file, width, scheme, pictures
+):
+    page = open_page(page_file, width, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    file = pictures / f"{page_file.stem}-{scheme}-{width}.png"
+    page.screenshot(path=file, full_page=True)
+    assert file.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_page_has_no_serious_barrier(open_page, page_file, width, scheme):
+    page = open_page(page_file, width, scheme, bypass_csp=True)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20
+    serious = [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+    assert serious == []
+
+
+def column(page, table, at):
+    cells = page.locator(f"{table} tbody tr td:nth-child({at})").all_inner_texts()
+    return [cell.split("\n")[0] for cell in cells]
+
+
+def test_tables_are_sorted_with_the_mouse_and_with_keys(open_page, pages):
+    page = open_page(pages["compare"])
+    table = "#runs table"
+    rates = page.locator(f"{table} th", has_text="req/s")
+    rates.get_by_role("button").click()
+    assert rates.get_attribute("aria-sort") == "ascending"
+    rising = [float(each) for each in column(page, table, 6)]
+    assert rising == sorted(rising)
+    rates.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert rates.get_attribute("aria-sort") == "descending"
+    assert [float(each) for each in column(page, table, 6)] == rising[::-1]
+    names = page.locator(f"{table} th", has_text="run")
+    names.get_by_role("button").press("Space")
+    assert rates.get_attribute("aria-sort") is None
+    assert column(page, table, 1) == ["rate2", "rate20", "rate100"]
+
+
+def test_a_page_is_read_without_scripts(open_page, pages):
+    page = open_page(pages["simulate"], java_script_enabled=False)
+    assert page.locator("table").count() > 3
+    assert page.get_by_role("button").count() == 0
+
+
+def test_charts_are_named_to_those_who_do_not_see_them(open_page, page_file):
+    page = open_page(page_file)
+    charts = page.get_by_role("img")
+    assert charts.count() == page.locator("figure").count() >= 4
+    for k in range(charts.count()):
+        chart = charts.nth(k)
+        ids = chart.get_attribute("aria-labelledby").split()
+        assert all(len(page.locator(f"#{each}").text_content()) > 5 for each in ids)
+
+
+def test_paper_is_white_and_shows_all(open_page, pages):
+    page = open_page(pages["simulate"], scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+    assert page.locator("nav").is_hidden()
