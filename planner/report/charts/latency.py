@@ -13,6 +13,7 @@ from planner.report.charts.style import (
     PAPER,
     SERIES,
     legend_above,
+    legible,
     milliseconds_axis,
     style,
 )
@@ -92,7 +93,7 @@ def cdf(figure: Figure, curves: Sequence[Curve], marks: Sequence[Mark]) -> None:
     for index, curve in enumerate(curves):
         points = curve.points()
         if points:
-            axes.plot(*zip(*points, strict=True), label=curve.label, **style(index))
+            axes.plot(*zip(*points, strict=True), label=legible(curve.label), **style(index))
     for mark in marks:
         _mark(axes, mark)
     shares = [share for curve in curves for share in curve.shares]
@@ -117,7 +118,7 @@ def _mark(axes: Axes, mark: Mark) -> None:
     at = [] if mark.share is None else [tail(mark.share)]
     axes.plot(
         [bound] * len(at), at, color=colour, marker=sign, markersize=9,
-        linestyle=(0, (4, 3)), linewidth=1.2, label=mark.text + word, clip_on=False, zorder=5,
+        linestyle=(0, (4, 3)), linewidth=1.2, label=legible(mark.text + word), clip_on=False, zorder=5,
     )  # fmt: skip
 
 

@@ -15,6 +15,8 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from planner.report.plain import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,6 +39,8 @@ VARIABLES = {
     GOOD: "--good",
     BAD: "--bad",
 }
+#: Longest text in a legend [characters].
+LONGEST = 48
 #: Width of a figure [inch] of 72 points; a page scales it.
 WIDTH = 5.4
 #: Mathematics would be read into names with dollars; ids must be the same in every run.
@@ -95,6 +99,19 @@ def style(index: int) -> dict[str, Any]:
         "color": SERIES[index % len(SERIES)],
         "linestyle": DASHES[index % len(DASHES)],
     }
+
+
+def legible(text: str) -> str:
+    """Return a text as a legend shows it: short, and none that matplotlib would leave out.
+
+    Examples
+    --------
+    >>> legible("_chat"), legible("a" * 60)[-3:]
+    (' _chat', 'aa…')
+    """
+    text = plain(text)
+    text = f"{text[: LONGEST - 1]}…" if len(text) > LONGEST else text
+    return f" {text}" if text.startswith("_") else text
 
 
 def legend_above(axes: Axes, columns: int = 3) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import html
 import io
 import re
+import textwrap
 from typing import TYPE_CHECKING
 
 from planner.report.charts.style import PAPER, VARIABLES, figure, styled
+from planner.report.plain import plain
 
 if TYPE_CHECKING:
     from planner.report.document import Chart
 
 #: Dots per inch of a PNG: sharp on paper and on a dense screen.
 DPI = 200
+#: Characters of a title in one line.
+TITLE_WIDTH = 50
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
 _OPENING = re.compile(r"<svg [^>]*viewBox=\"([^\"]+)\"[^>]*>")
@@ -66,7 +70,8 @@ def _drawn(chart: Chart, form: str, *, titled: bool) -> bytes:
     with styled():
         drawn = figure(chart.height)
         if titled:
-            drawn.suptitle(chart.title, fontsize=12, fontweight="bold", x=0.02, ha="left")
+            title = textwrap.fill(plain(chart.title), TITLE_WIDTH)
+            drawn.suptitle(title, fontsize=12, fontweight="bold", x=0.02, ha="left")
         chart.draw(drawn)
         if form == "svg":
             paper = PAPER if titled else "none"

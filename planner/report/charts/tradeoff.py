@@ -11,6 +11,7 @@ from planner.report.charts.style import (
     INK,
     SERIES,
     legend_above,
+    legible,
     milliseconds_axis,
     style,
 )
@@ -94,7 +95,7 @@ def load(
     for index, curve in enumerate(curves):
         xs, ys = zip(*curve.points, strict=True)
         heights = [1000 * each for each in ys]
-        axes.plot(xs, heights, marker="o", markersize=4, label=curve.label, **style(index))
+        axes.plot(xs, heights, marker="o", markersize=4, label=legible(curve.label), **style(index))
         turn = knee(curve.points)
         if turn is not None:
             at = heights[xs.index(turn)]
@@ -105,7 +106,9 @@ def load(
                 linestyle="none", label=f"_{label}" if label in labels else label,
             )  # fmt: skip
     for text, seconds in bounds:
-        axes.axhline(1000 * seconds, color=GOOD, linestyle=(0, (4, 3)), linewidth=1.2, label=text)
+        axes.axhline(
+            1000 * seconds, color=GOOD, linestyle=(0, (4, 3)), linewidth=1.2, label=legible(text)
+        )
     if today is not None:
         label = f"today, {today:.3g} req/s"
         axes.axvline(today, color=INK, linestyle=(0, (1, 2)), linewidth=1.6, label=label)
@@ -179,7 +182,7 @@ def choices(figure: Figure, points: Sequence[Choice], latency: str) -> None:
         if each.chosen:
             axes.plot(
                 [each.cost], [1000 * each.seconds], marker="*", markersize=16, color=GOOD,
-                linestyle="none", label=each.chosen, zorder=5,
+                linestyle="none", label=legible(each.chosen), zorder=5,
             )  # fmt: skip
     axes.set_xlabel("dollars per hour")
     axes.set_xlim(left=0)
