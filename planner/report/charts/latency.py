@@ -117,8 +117,8 @@ def _mark(axes: Axes, mark: Mark) -> None:
     axes.axvline(bound, color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
     at = [] if mark.share is None else [tail(mark.share)]
     axes.plot(
-        [bound] * len(at), at, color=colour, marker=sign, markersize=9,
-        linestyle=(0, (4, 3)), linewidth=1.2, label=legible(mark.text + word), clip_on=False, zorder=5,
+        [bound] * len(at), at, color=colour, marker=sign, markersize=9, linewidth=1.2,
+        linestyle=(0, (4, 3)), label=legible(mark.text + word), clip_on=False, zorder=5,
     )  # fmt: skip
 
 
