@@ -17,6 +17,7 @@ from planner.cli import (  # noqa: F401 - commands
     report,
     scenarios,
     simulate,
+    sweep,
     validate,
 )
 from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, app

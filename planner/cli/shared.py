@@ -13,7 +13,7 @@ from planner import __version__
 from planner.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from planner.evaluate import Run
     from planner.scenario.model import Scenario
@@ -52,19 +52,40 @@ def located(name: str, overrides: list[str] | None) -> Iterator[None]:
         raise InputError(locate(error.problems, find_scenario(name), overrides or ())) from error
 
 
+def command_line() -> str:
+    """Return the command as it was typed, with whatever is no text in it replaced."""
+    typed = shlex.join(["planner", *sys.argv[1:]])
+    return typed.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def say_compiling(*, quiet: bool) -> None:
+    """Say on standard error that the first run compiles the simulator, if this is one."""
+    from planner import evaluate  # noqa: PLC0415 - start-up
+
+    if not quiet and not evaluate.is_compiled():
+        typer.echo("Compiling the simulator, once; later runs start at once.", err=True)
+
+
+@contextmanager
+def progress_of(label: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """Give what shows the share done on standard error, or nothing if that must be quiet."""
+    from planner.report.progress import progress  # noqa: PLC0415 - start-up
+
+    if quiet:
+        yield lambda _share: None
+        return
+    with progress(label) as advance:
+        yield advance
+
+
 def run_scenario(spec: Scenario, *, quiet: bool) -> Run:
     """Run the scenario with progress on standard error."""
     from planner import evaluate  # noqa: PLC0415 - start-up
-    from planner.report.progress import progress  # noqa: PLC0415 - start-up
 
-    if not quiet and spec.service.kind == "llm" and not evaluate.is_compiled():
-        typer.echo("Compiling the simulator, once; later runs start at once.", err=True)
-    typed = shlex.join(["planner", *sys.argv[1:]])
-    command = typed.encode(errors="surrogateescape").decode(errors="replace")
-    if quiet:
-        return evaluate.simulate(spec, command=command)
-    with progress("simulating") as advance:
-        return evaluate.simulate(spec, command=command, progress=advance)
+    if spec.service.kind == "llm":
+        say_compiling(quiet=quiet)
+    with progress_of("simulating", quiet=quiet) as advance:
+        return evaluate.simulate(spec, command=command_line(), progress=advance)
 
 
 def versions() -> dict[str, str]:

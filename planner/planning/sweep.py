@@ -1,0 +1,322 @@
+"""``planner sweep``: a scenario simulated at every point of a grid, under common random numbers.
+
+Each cell is the scenario with one value of every axis set, as ``--set`` sets it. All cells share
+the scenario's seed, and the streams of random numbers are named after what they are for: cells
+that differ in the fleet alone see the same requests, so that their differences are not noise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from planner import __version__
+from planner.errors import InputError, Problem
+from planner.evaluate import simulate
+from planner.planning.cells import cell_of, flat
+from planner.planning.store import Store, digest, files_digest
+from planner.planning.vary import MOST_CELLS, Axis, Range, parse_vary, resolve
+from planner.scenario.document import Document, parse_yaml, read_text
+from planner.scenario.overrides import apply_overrides
+from planner.scenario.reader import read_scenario
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+#: Version of the JSON layout.
+SCHEMA_VERSION = 1
+#: Reasons that are told when no cell can be simulated.
+MOST_REASONS = 5
+
+
+class Source(NamedTuple):
+    """A scenario as it is written, before the values of a cell are set.
+
+    Parameters
+    ----------
+    text : str
+        The file's text.
+    file : str
+        As the user named it.
+    folder : Path
+        That relative paths start from.
+    overrides : tuple of str
+        Of every cell.
+    seed : int or None
+        Instead of the scenario's.
+    """
+
+    text: str
+    file: str
+    folder: Path
+    overrides: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid and what came of its cells.
+
+    Parameters
+    ----------
+    title : str
+        Name of the scenario.
+    axes : tuple of Axis
+        What was varied, the last fastest.
+    cells : tuple of dict
+        One for each point, in the order of the grid, as the JSON has them: ``values`` by key,
+        ``error`` (the reason why it could not be simulated, or None) and the results.
+    """
+
+    title: str
+    axes: tuple[Axis, ...]
+    cells: tuple[dict[str, Any], ...]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat row for each cell: the varied keys, then columns with their units."""
+        return [flat(cell) for cell in self.cells]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the rows as a pandas frame, one column for each varied key and each metric."""
+        import pandas as pd  # noqa: PLC0415 - start-up
+
+        return pd.DataFrame(self.rows())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the sweep as JSON values; ``planner schema sweep`` describes them."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool_version": __version__,
+            "scenario": self.title,
+            "vary": [
+                {
+                    "key": axis.key,
+                    "unit": axis.unit or None,
+                    "values": [each.data for each in axis.choices],
+                }
+                for axis in self.axes
+            ],
+            "cells": list(self.cells),
+        }
+
+
+def sweep(
+    path: Path,
+    vary: Sequence[str],
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    store: Path | None = None,
+    jobs: int = -1,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
+) -> Sweep:
+    """Simulate a scenario at every point of a grid.
+
+    Parameters
+    ----------
+    path : Path
+        The scenario's file.
+    vary : sequence of str
+        Axes as :func:`planner.planning.vary.parse_vary` reads them, at least one.
+    overrides : sequence of str
+        As for :func:`planner.scenario.reader.load_scenario`, in every cell.
+    seed : int, optional
+        Instead of the scenario's.
+    store : Path, optional
+        File that keeps each cell as it is done; cells in it are not simulated again.
+    jobs : int
+        Processes; -1 for one on each core.
+    progress : callable
+        Called now and then with the share of the cells that are done.
+
+    Raises
+    ------
+    InputError
+        If the scenario or an axis cannot be used, the grid is too large, or none of its cells can
+        be simulated. A single cell that cannot be simulated carries its reason.
+
+    Examples
+    --------
+    >>> from planner.scenario.bundled import find_scenario
+    >>> found = sweep(find_scenario("article_example"), ["simulation.seed=1,2"])
+    >>> found.to_frame()[["simulation.seed", "e2e_mean_s"]].values.tolist()
+    [[1.0, 0.002], [2.0, 0.002]]
+    """
+    source = Source(read_text(path), str(path), path.parent, tuple(overrides), seed)
+    title = read_scenario(*source).name
+    axes = read_axes(source, vary)
+    points = list(itertools.product(*(axis.choices for axis in axes)))
+    settings = [
+        tuple(f"{axis.key}={value.text}" for axis, value in zip(axes, point, strict=True))
+        for point in points
+    ]
+    kept = Store(store) if store is not None else None
+    keys = _keys(source, settings) if kept else [""] * len(settings)
+    known = kept.load() if kept else {}
+    done = {k: known[key] for k, key in enumerate(keys) if key in known}
+    left = [k for k in range(len(settings)) if k not in done]
+    progress(len(done) / len(settings))
+    for k, result in _evaluate(source, [(k, settings[k]) for k in left], jobs):
+        done[k] = result
+        if kept is not None and result["error"] is None:  # a reason may go away: memory, a file
+            kept.keep(keys[k], result)
+        progress(len(done) / len(settings))
+    _refuse_if_all_failed(list(done.values()))
+    cells = tuple(
+        {
+            "values": {a.key: value.data for a, value in zip(axes, points[k], strict=True)},
+            **done[k],
+        }
+        for k in range(len(points))
+    )
+    return Sweep(title, axes, cells)
+
+
+def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
+    """Return the axes of a grid.
+
+    Raises
+    ------
+    InputError
+        If there is none, one names no key of the scenario, a key is varied twice, or there would
+        be more than :data:`planner.planning.vary.MOST_CELLS` cells.
+    """
+    if not vary:
+        raise InputError("sweep must vary something; add --vary fleet.replicas=1:8")
+    parsed = [parse_vary(text) for text in vary]
+    keys = [key for key, _ in parsed]
+    twice = next((key for key in keys if keys.count(key) > 1), None)
+    if twice is not None:
+        raise InputError(f"--vary {twice}: must be given once, with all its values; got it twice")
+    sizes = [
+        sum(item.size if isinstance(item, Range) else 1 for item in items) for _, items in parsed
+    ]
+    cells = math.prod(sizes)
+    if cells > MOST_CELLS:
+        product = " x ".join(f"{size:,}" for size in sizes)
+        said = f"got {cells:,} ({product})" if len(sizes) > 1 else f"got {cells:,}"
+        raise InputError(
+            f"--vary: must make at most {MOST_CELLS:,} cells, {said}; write larger steps or "
+            "fewer values"
+        )
+    return tuple(
+        _axis(source, key, items, f"--vary {text}")
+        for (key, items), text in zip(parsed, vary, strict=True)
+    )
+
+
+def _axis(source: Source, key: str, items: tuple[Any, ...], written: str) -> Axis:
+    """Return the axis, after a look at whether the scenario has such a key."""
+    axis = resolve(key, items, partial(_accepts, source, key), written)
+    problems = _problems(source, key, axis.choices[0].text)
+    unknown = [each for each in problems if each.message.startswith("must be a known key")]
+    try:
+        apply_overrides(_document(source), [f"{key}={axis.choices[0].text}"])
+    except InputError as error:
+        unknown = list(error.problems)
+    if unknown:
+        raise InputError([Problem(each.message, each.path, written) for each in unknown])
+    return axis
+
+
+def _document(source: Source) -> Document:
+    document = parse_yaml(source.text, source.file)
+    apply_overrides(document, source.overrides)
+    return document
+
+
+def _accepts(source: Source, key: str, text: str) -> bool:
+    return not _problems(source, key, text)
+
+
+def _problems(source: Source, key: str, text: str) -> list[Problem]:
+    """Return what is wrong with `text` as the value of `key`; problems of others are left out."""
+    try:
+        read_scenario(*source._replace(overrides=(*source.overrides, f"{key}={text}")))
+    except InputError as error:
+        place = f"--set {key}="[:70]
+        return [each for each in error.problems if each.file.startswith(place)]
+    return []
+
+
+def _keys(source: Source, settings: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the key of each cell in the store: of all that its result follows from."""
+    document = _document(source)
+    base = digest(
+        __version__, source.seed, document.data, files_digest(_texts(document.data), source.folder)
+    )
+    values = {each.partition("=")[2].strip() for cell in settings for each in cell}
+    files = files_digest(values, source.folder)
+    return [
+        digest(base, cell, [files.get(each.partition("=")[2].strip()) for each in cell])
+        for cell in settings
+    ]
+
+
+def _texts(data: object) -> Iterator[str]:
+    """Yield every text in the data of a scenario."""
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list):
+        for child in data.values() if isinstance(data, dict) else data:
+            yield from _texts(child)
+
+
+def evaluate_cell(
+    source: Source, number: int, settings: Sequence[str]
+) -> tuple[int, dict[str, Any]]:
+    """Return the number of a cell and its results, or the reason why there are none.
+
+    Parameters
+    ----------
+    source : Source
+        The scenario.
+    number : int
+        Which cell, handed back.
+    settings : sequence of str
+        Overrides of the cell.
+    """
+    try:
+        spec = read_scenario(*source._replace(overrides=(*source.overrides, *settings)))
+        return number, cell_of(simulate(spec).result)
+    except InputError as error:
+        return number, cell_of(None, "; ".join(_without_place(each) for each in error.problems))
+    except MemoryError:
+        return number, cell_of(None, "must fit into memory, got more than there is")
+
+
+def _without_place(problem: Problem) -> str:
+    """Return a problem as the reason of a cell, whose row says where the values come from."""
+    file = "" if problem.file.startswith("--") or not problem.line else problem.file
+    return str(Problem(problem.message, problem.path, file, problem.line if file else 0))
+
+
+def _evaluate(
+    source: Source, cells: Sequence[tuple[int, tuple[str, ...]]], jobs: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the result of each cell as it is done."""
+    import joblib  # noqa: PLC0415 - start-up
+
+    workers = min(joblib.effective_n_jobs(jobs), len(cells))
+    if workers <= 1:
+        yield from (evaluate_cell(source, k, settings) for k, settings in cells)
+        return
+    run = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from run(joblib.delayed(evaluate_cell)(source, k, settings) for k, settings in cells)
+
+
+def _refuse_if_all_failed(cells: Sequence[dict[str, Any]]) -> None:
+    reasons = dict.fromkeys(each["error"] for each in cells)
+    if None in reasons:
+        return
+    told = list(reasons)[:MOST_REASONS]
+    more = len(reasons) - len(told)
+    head = f"sweep must have a cell that can be simulated, got none of {len(cells):,}"
+    lines = [f"{head}: {told[0]}", *told[1:]] + [f"and {more:,} more reasons"] * bool(more)
+    raise InputError([Problem(line) for line in lines])
