@@ -19,6 +19,7 @@ class Layout(StrEnum):
 
     SCENARIO = "scenario"
     SIMULATE = "simulate"
+    SWEEP = "sweep"
 
 
 @app.command()
@@ -48,11 +49,11 @@ def init(
 def schema(
     of: Annotated[Layout, typer.Argument(help="What the schema describes.")] = Layout.SCENARIO,
 ) -> None:
-    """Print the JSON Schema of scenario files, or of what simulate --json prints."""
-    if of is Layout.SIMULATE:
+    """Print the JSON Schema of scenario files, or of what a command prints with --json."""
+    if of is not Layout.SCENARIO:
         from planner.report.json import result_schema_text  # noqa: PLC0415 - start-up
 
-        print_text(result_schema_text())
+        print_text(result_schema_text(of.value))
         return
     from planner.scenario.schema import schema_text  # noqa: PLC0415 - start-up
 

@@ -15,9 +15,31 @@ _NUMBER = r"(?:-?[\d.eE+-]+|null)"
 _NUMBERS = re.compile(rf"\[\n\s+({_NUMBER}(?:,\n\s+{_NUMBER})*)\n\s+\]")
 
 
-def result_schema_text() -> str:
-    """Return the JSON Schema of what :func:`dumps` returns, as text."""
-    return files(__package__).joinpath("simulate.schema.json").read_text(encoding="utf-8")
+def result_schema_text(command: str = "simulate") -> str:
+    """Return the JSON Schema of what a command prints with ``--json``, as text.
+
+    Definitions that it shares with ``simulate`` are taken from there.
+
+    Parameters
+    ----------
+    command : str
+        One whose schema is in this package: ``simulate``, ``sweep``, ``capacity``.
+    """
+    text = _schema_file(command)
+    schema, shared = json.loads(text), json.loads(_schema_file("simulate"))["$defs"]
+    definitions = schema["$defs"]
+    while missing := _referred(schema) - definitions.keys():
+        definitions |= {name: shared[name] for name in sorted(missing)}
+    return text if command == "simulate" else json.dumps(schema, indent=1) + "\n"
+
+
+def _schema_file(command: str) -> str:
+    return files(__package__).joinpath(f"{command}.schema.json").read_text(encoding="utf-8")
+
+
+def _referred(schema: object) -> set[str]:
+    """Return the names of the definitions that a schema refers to."""
+    return set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
 
 
 def dumps(result: Result) -> str:

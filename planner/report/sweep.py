@@ -7,6 +7,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
+from planner.report.json import indented
 from planner.report.numbers import NOTHING, UNBOUNDED, count, milliseconds, percent, rate
 from planner.report.plain import plain
 from planner.report.tables import text_table
@@ -27,7 +28,7 @@ MOST_LATENCIES = 4
 
 def sweep_json(sweep: Sweep) -> str:
     """Return the sweep as indented JSON; ``planner schema sweep`` describes it."""
-    return json.dumps(sweep.to_json(), indent=1, allow_nan=False) + "\n"
+    return indented(sweep.to_json())
 
 
 def sweep_csv(sweep: Sweep) -> str:
