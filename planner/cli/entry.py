@@ -13,6 +13,7 @@ import typer
 from planner import __version__
 from planner.cli import (  # noqa: F401 - commands
     calibrate,
+    capacity,
     importing,
     report,
     scenarios,

@@ -20,6 +20,7 @@ class Layout(StrEnum):
     SCENARIO = "scenario"
     SIMULATE = "simulate"
     SWEEP = "sweep"
+    CAPACITY = "capacity"
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path  # noqa: TC003 - a parameter of public methods
 from typing import TYPE_CHECKING, Annotated, Self
@@ -15,6 +16,7 @@ from planner.traffic.arrivals import Arrivals
 from planner.traffic.assemble import Assembler, Offer
 from planner.traffic.classes import RequestClass, conflict
 from planner.traffic.lengths import Lengths, LengthsFromArrivals
+from planner.traffic.open_loop import load_sources
 from planner.traffic.renewal import MAX_REQUESTS
 from planner.units import PositiveDuration, Rate
 
@@ -107,6 +109,29 @@ class Traffic(Spec):
     def random(self) -> bool:
         """Whether anything is drawn; if not, all replications are the same."""
         return any(each.random for each in self.request_classes)
+
+    def open_rate(self, base_dir: Path) -> float | None:
+        """Return the total mean rate of the open-loop arrivals; None where there are none [1/s].
+
+        Parameters
+        ----------
+        base_dir : pathlib.Path
+            Folder that relative paths start from: the scenario's.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be used.
+        """
+        if self.rate is not None:
+            return self.rate
+        try:
+            sources, _notices = load_sources(self.request_classes, base_dir)
+        except InputError as error:
+            raise InputError([self._placed(each) for each in error.problems]) from error
+        if not sources:
+            return None
+        return math.fsum(source.mean_rate(self.duration) for source in sources.values())
 
     def draw(self, seed: int, replication: int, base_dir: Path) -> Requests:
         """Return the requests of one replication.

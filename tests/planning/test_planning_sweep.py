@@ -215,7 +215,7 @@ def test_a_picture_is_drawn_and_the_same_twice(small, tmp_path, name):
         (vary("fleet.replica=1:2"), "did you mean 'replicas'"),
         (vary("nothing.here=1"), "must be a known key"),
         (vary("fleet.replicas.deep=1"), "must be a mapping to hold 'deep'"),
-        (vary("traffic.classes.chat.sessions=2"), "must be a known key"),
+        (vary("traffic.classes.chat.sessions=2"), "traffic.classes: must be a list"),
         (vary("fleet.replicas=1", "fleet.replicas=2"), "must be given once"),
         (vary("fleet.replicas=1:1e12"), "got 1,000,000,000,000; write larger steps"),
         (vary("fleet.replicas=1:1000", "traffic.rate=1:1000"), "got 1,000,000 (1,000 x 1,000)"),

@@ -1,0 +1,32 @@
+"""``planner capacity``."""
+
+from __future__ import annotations
+
+import typer
+
+from planner.cli.options import INFEASIBLE, AsJson, Overrides, Quiet, ScenarioFile, Seed, app
+from planner.cli.output import print_text
+from planner.cli.shared import located, progress_of, read_scenario, say_compiling
+
+
+@app.command()
+def capacity(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the highest rate, or number of clients, at which all objectives hold."""
+    from planner.planning.capacity import capacity as search  # noqa: PLC0415 - start-up
+    from planner.report.capacity import render_capacity  # noqa: PLC0415 - start-up
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
+
+    spec = read_scenario(scenario, overrides, seed)
+    if spec.service.kind == "llm":
+        say_compiling(quiet=quiet)
+    with located(scenario, overrides), progress_of("searching", quiet=quiet) as advance:
+        found = search(spec, progress=advance)
+    print_text(indented(found.to_json()) if as_json else render_capacity(found))
+    if found.value is None:
+        raise typer.Exit(INFEASIBLE)

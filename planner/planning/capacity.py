@@ -1,0 +1,421 @@
+"""``planner capacity``: the highest rate, or number of clients, at which all objectives hold.
+
+The scenario is simulated at one rate after the other, by bisection of the logarithm, always with
+the same seed (common random numbers). Three thresholds are looked for among the same runs:
+
+- the capacity: below it every objective is met by the value measured;
+- the low end of its interval: below it every objective is met by the whole of its interval;
+- the high end: above it some objective is missed by the whole of its interval.
+
+A rate lies between the ends as long as the objectives' intervals there do not decide, so that the
+ends cover the true capacity as often as the interval of the binding objective covers the true
+value at that rate: a test inverted to an interval [1]_. Beyond the saturation rate there is no
+steady state and no objective holds.
+
+References
+----------
+.. [1] G. Casella, R. L. Berger, "Statistical Inference," 2nd ed., Duxbury 2002, section 9.2.1.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from planner import __version__
+from planner.errors import InputError, Problem
+from planner.evaluate import simulate
+from planner.planning.cells import cell_of
+from planner.planning.knobs import knob_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from planner.planning.knobs import Knob
+    from planner.results.objectives import Outcome
+    from planner.results.summary import Result
+    from planner.scenario.model import Scenario
+
+#: Version of the JSON layout.
+SCHEMA_VERSION = 1
+#: The capacity is known to within this share.
+PRECISION = 0.01
+#: Halvings below the scenario's own rate, and doublings above it, before the search gives up.
+MOST_STEPS = 12
+#: Simulations of a usual search, for its progress.
+USUAL_RUNS = 20
+#: A run shorter than so many mean answers ends before a queue has built up.
+LEAST_ANSWERS = 20
+#: A client that sends fewer requests has hardly been round its loop.
+LEAST_EACH = 5
+
+
+class Bound(NamedTuple):
+    """An objective at some rate.
+
+    Parameters
+    ----------
+    class_name : str or None
+        Class of requests that it is of; None for all.
+    outcome : Outcome
+        What came of it.
+    """
+
+    class_name: str | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The capacity of a scenario.
+
+    Parameters
+    ----------
+    title : str
+        Name of the scenario.
+    unit : str
+        ``req/s`` or ``clients``.
+    value : float or None
+        Highest value tried at which every objective is met; None if there is none.
+    low, high : float or None
+        Ends of its interval; None where the sample cannot bound it.
+    confidence : float
+        Of the interval.
+    own : float
+        Where the scenario has it.
+    replicas : int or None
+        Over which the capacity is divided: those of the fleet, or the most that its autoscaler
+        may order; None without a fleet.
+    binds : tuple of Bound
+        Objectives missed just above the capacity; without a capacity those missed without load.
+        Empty where it is the saturation rate that ends it, or nothing does.
+    ends_at : {"objectives", "saturation", "most", "unloaded"}
+        What ends it; ``most`` where the scenario has no more clients or requests to offer,
+        ``unloaded`` where an objective is missed even without load.
+    above : float or None
+        Lowest value tried at which they do not all hold.
+    saturation_per_s : float or None
+        Highest rate that the fleet sustains. [1/s]
+    result : Result
+        Of the simulation at the capacity; without one, of that without load or at the lowest
+        value tried.
+    runs : int
+        How many simulations it took.
+    """
+
+    title: str
+    unit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    own: float
+    replicas: int | None
+    binds: tuple[Bound, ...]
+    ends_at: str
+    above: float | None
+    saturation_per_s: float | None
+    result: Result
+    runs: int
+
+    @property
+    def headroom(self) -> float | None:
+        """How much more traffic than its own the scenario stands, as a share; negative if less."""
+        return None if self.value is None else self.value / self.own - 1
+
+    @property
+    def per_replica(self) -> float | None:
+        """Capacity over replicas."""
+        if self.value is None or self.replicas is None:
+            return None
+        return self.value / self.replicas
+
+    def parts(self) -> dict[str, float] | None:
+        """Return what the binding latency is made of at the capacity; None where not recorded."""
+        for each in self.binds:
+            metric, _, rest = each.outcome.objective.partition(":")
+            statistic = rest.partition("<")[0]
+            group = self.result.classes[each.class_name] if each.class_name else self.result.whole
+            parts = group.metrics.parts.get(metric, {}).get(statistic, {})
+            known = {name: part for name, part in parts.items() if part is not None}
+            if known:
+                return known
+        return None
+
+    def notices(self) -> list[str]:
+        """Return what limits the capacity beyond its interval."""
+        metrics, offered = self.result.whole.metrics, self.result.context.offered_per_s
+        answer = metrics.latency["e2e"]["mean"].value
+        if self.value is None:
+            return []
+        if self.unit == "clients":
+            each = metrics.requests["arrived"] / self.result.replications / self.value
+            what = f"each client sends only {each:.2g} requests"
+            return [f"{what}; give the traffic more"] * (each < LEAST_EACH)
+        window = metrics.measured / self.result.replications / offered if offered else math.inf
+        if not answer or window >= LEAST_ANSWERS * answer:
+            return []
+        what = f"a run lasts {window:.2g} s and a mean answer {answer:.2g} s"
+        return [f"{what}: a queue hardly has time to build up; give the traffic more requests"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values; ``planner schema capacity`` describes them."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool_version": __version__,
+            "scenario": self.title,
+            "unit": self.unit,
+            "capacity": self.value,
+            "low": self.low,
+            "high": self.high,
+            "confidence": self.confidence,
+            "per_replica": self.per_replica,
+            "replicas": self.replicas,
+            "own": self.own,
+            "headroom": self.headroom,
+            "saturation_requests_per_s": self.saturation_per_s,
+            "ends_at": self.ends_at,
+            "above": self.above,
+            "binds": [
+                {
+                    "class": each.class_name,
+                    "objective": each.outcome.objective,
+                    "value": each.outcome.value,
+                    "bound": each.outcome.bound,
+                }
+                for each in self.binds
+            ],
+            "parts": self.parts(),
+            "at": cell_of(self.result),
+            "method": {
+                "statement": self.result.intervals.statement,
+                "precision": PRECISION,
+                "simulations": self.runs,
+            },
+            "notices": self.notices(),
+        }
+
+
+def capacity(
+    scenario: Scenario,
+    *,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
+) -> Capacity:
+    """Return the highest rate at which all objectives of a scenario hold.
+
+    Where clients wait for their answers it is the highest number of clients instead, open-loop
+    classes beside them left as they are.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With at least one objective.
+    progress : callable
+        Called now and then with an estimate of the share that is done.
+
+    Raises
+    ------
+    InputError
+        If it has no objectives, or cannot be simulated.
+    """
+    if not scenario.objectives and not scenario.class_objectives():
+        message = (
+            "must be given, since capacity is the highest rate at which they hold; write for "
+            "instance objectives: 'ttft:p95<500ms; tpot:p95<50ms'"
+        )
+        raise InputError(Problem(message, "objectives"))
+    found = _Search(scenario, knob_of(scenario), progress).found()
+    progress(1.0)
+    return found
+
+
+@dataclass
+class _Search:
+    """The search: what was simulated so far, by value of the knob."""
+
+    scenario: Scenario
+    knob: Knob
+    progress: Callable[[float], None]
+    runs: dict[float, Result] = field(default_factory=dict)
+    unloaded: Result | None = None
+    #: From here on there is no steady state.
+    wall: float = math.inf
+
+    def found(self) -> Capacity:
+        """Return the capacity."""
+        own = self.knob.own
+        if self.knob.unit == "req/s":
+            saturation = self.run(own).context.saturation_per_s
+            self.wall = math.inf if saturation is None else saturation
+        _value, calm = self.knob.unloaded(self.wall)
+        self.unloaded = simulate(calm).result
+        if surely_missed(self.unloaded):
+            return self._capacity(None, self.unloaded, "unloaded", _missed(self.unloaded))
+        holds = self._from(own, met)
+        if holds is None:
+            lowest = self.runs[min(self.runs)]
+            return self._capacity(None, lowest, "objectives", _missed(lowest))
+        fails = self._first_failing(holds, met)
+        if fails is None:
+            value = self.knob.most
+            low = self._low(value)
+            return self._capacity(value, self.run(value), "most", (), low=low)
+        value, above = self._bisect(holds, fails, met)
+        missed = (
+            () if above >= self.wall or not self.run(above).steady else _missed(self.run(above))
+        )
+        ends_at = "objectives" if missed else "saturation"
+        low, high = self._low(value), self._high(value)
+        return self._capacity(
+            value, self.run(value), ends_at, missed, low=low, high=high, above=above
+        )
+
+    def run(self, value: float) -> Result:
+        """Return the result at `value`, simulated once."""
+        if value not in self.runs:
+            self.runs[value] = simulate(self.knob.at(value)).result
+            self.progress(min(0.95, len(self.runs) / USUAL_RUNS))
+        return self.runs[value]
+
+    def test(self, value: float, holds: Callable[[Result], bool]) -> bool:
+        """Return whether `holds` is true at `value`; beyond the wall nothing is."""
+        return value < self.wall and holds(self.run(value))
+
+    def _from(self, start: float, holds: Callable[[Result], bool]) -> float | None:
+        """Return a value at which `holds` is true: `start`, or the first of its halves."""
+        value = start if start < self.wall else self.wall / 2
+        for _ in range(MOST_STEPS):
+            value = self._rounded(value)
+            if self.test(value, holds):
+                return value
+            if value / 2 < self.knob.least:
+                return None
+            value /= 2
+        return None
+
+    def _first_failing(self, value: float, holds: Callable[[Result], bool]) -> float | None:
+        """Return a value above `value` at which `holds` is false; None if it is true to the end."""
+        if math.isfinite(self.wall):
+            return self.wall
+        for _ in range(MOST_STEPS):
+            if value >= self.knob.most:
+                return None
+            value = min(2 * value, self.knob.most)
+            if not self.test(value, holds):
+                return value
+        raise InputError(
+            Problem(
+                f"must fail at some load for there to be a capacity, got objectives that hold at "
+                f"{value:g} {self.knob.unit}; tighten them",
+                "objectives",
+            )
+        )
+
+    def _bisect(
+        self, low: float, high: float, holds: Callable[[Result], bool]
+    ) -> tuple[float, float]:
+        """Return the last value tried at which `holds` is true and the first at which it is not.
+
+        It is true at `low` and false at `high`; they end within :data:`PRECISION` of each other.
+        """
+        while high > low * (1 + PRECISION) and not (self.knob.whole and high - low <= 1):
+            middle = self._rounded(math.sqrt(low * high))
+            middle = min(max(middle, low + 1), high - 1) if self.knob.whole else middle
+            if self.test(middle, holds):
+                low = middle
+            else:
+                high = middle
+        return low, high
+
+    def _low(self, value: float) -> float | None:
+        """Return the low end: the last value at which every objective is surely met."""
+        start = self._from(value, surely_met)
+        if start is None or start == value:
+            return start
+        above = min(each for each in [*self.runs, value] if each > start and not self._sure(each))
+        return self._bisect(start, above, surely_met)[0]
+
+    def _sure(self, value: float) -> bool:
+        return self.test(value, surely_met)
+
+    def _high(self, value: float) -> float | None:
+        """Return the high end: the first value at which some objective is surely missed."""
+        missed = [each for each in self.runs if each > value and surely_missed(self.runs[each])]
+        above = min([*missed, self.wall])
+        if not math.isfinite(above):
+            return None
+        below = max(
+            each
+            for each in self.runs
+            if value <= each < above and not surely_missed(self.runs[each])
+        )
+        return self._bisect(below, above, lambda result: not surely_missed(result))[1]
+
+    def _rounded(self, value: float) -> float:
+        return max(1, round(value)) if self.knob.whole else value
+
+    def _capacity(
+        self,
+        value: float | None,
+        result: Result,
+        ends_at: str,
+        binds: tuple[Bound, ...],
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        above: float | None = None,
+    ) -> Capacity:
+        saturation = result.context.saturation_per_s
+        finite = saturation is not None and math.isfinite(saturation)
+        return Capacity(
+            title=self.scenario.name,
+            unit=self.knob.unit,
+            value=value,
+            low=low,
+            high=high,
+            confidence=self.scenario.simulation.confidence,
+            own=self.knob.own,
+            replicas=_replicas(self.scenario),
+            binds=binds,
+            ends_at=ends_at,
+            above=above,
+            saturation_per_s=saturation if finite else None,
+            result=result,
+            runs=len(self.runs) + (self.unloaded is not None),
+        )
+
+
+def bounds(result: Result) -> Iterator[Bound]:
+    """Yield every objective of a result with the class that it is of."""
+    for each in result.whole.objectives:
+        yield Bound(None, each)
+    for name, group in result.classes.items():
+        for each in group.objectives:
+            yield Bound(name, each)
+
+
+def met(result: Result) -> bool:
+    """Return whether every objective is met by the value measured."""
+    return result.met
+
+
+def surely_met(result: Result) -> bool:
+    """Return whether every objective is met by the whole of its interval."""
+    return all(each.outcome.met and each.outcome.sure for each in bounds(result))
+
+
+def surely_missed(result: Result) -> bool:
+    """Return whether some objective is missed by the whole of its interval."""
+    return any(not each.outcome.met and each.outcome.sure for each in bounds(result))
+
+
+def _missed(result: Result) -> tuple[Bound, ...]:
+    return tuple(each for each in bounds(result) if not each.outcome.met)
+
+
+def _replicas(scenario: Scenario) -> int | None:
+    fleet = scenario.fleet
+    if fleet is None:
+        return None
+    return fleet.replicas if fleet.autoscaler is None else fleet.autoscaler.max_replicas
