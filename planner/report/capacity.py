@@ -77,7 +77,8 @@ def _facts(found: Capacity) -> Iterator[tuple[str, str]]:
         yield "cost", f"${hourly:,.2f}/h{tokens}"
     yield "method", f"{found.runs} simulations; {result.intervals.statement}"
     yield from (("notice", each) for each in found.notices())
-    if found.value is not None and (found.low is None or found.high is None):
+    bounded = found.low is not None and found.high is not None
+    if found.value is not None and found.ends_at != "most" and not bounded:
         yield UNBOUNDED, "the sample cannot bound it; lengthen the traffic or add replications"
 
 
