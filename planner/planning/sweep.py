@@ -17,7 +17,7 @@ from planner import __version__
 from planner.errors import InputError, Problem
 from planner.evaluate import simulate
 from planner.planning.cells import cell_of, flat
-from planner.planning.store import Store, digest, files_digest
+from planner.planning.kept import Kept, digest, files_digest
 from planner.planning.vary import MOST_CELLS, Axis, Range, parse_vary, resolve
 from planner.scenario.document import Document, parse_yaml, read_text
 from planner.scenario.overrides import apply_overrides
@@ -156,7 +156,7 @@ def sweep(
         tuple(f"{axis.key}={value.text}" for axis, value in zip(axes, point, strict=True))
         for point in points
     ]
-    kept = Store(store) if store is not None else None
+    kept = Kept(store) if store is not None else None
     keys = _keys(source, settings) if kept else [""] * len(settings)
     known = kept.load() if kept else {}
     done = {k: known[key] for k, key in enumerate(keys) if key in known}

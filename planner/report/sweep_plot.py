@@ -6,10 +6,8 @@ import io
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
 from planner.errors import InputError
+from planner.report.charts.style import DASHES, PAPER, SERIES, styled
 from planner.report.plain import plain
 from planner.report.sweep import axis_labels, shown_latencies
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from planner.planning.sweep import Sweep
 
@@ -65,34 +64,48 @@ def plot_sweep(sweep: Sweep, suffix: str) -> bytes:
     suffix : str
         One of :data:`FORMATS`. The same sweep gives the same bytes.
     """
-    latencies = shown_latencies(sweep)
-    across = _horizontal(sweep)
+    with styled():
+        drawn = _figure(sweep)
+        out = io.BytesIO()
+        dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
+        drawn.savefig(out, format=suffix, dpi=120, metadata=dated, facecolor=PAPER)
+    return out.getvalue()
+
+
+def _figure(sweep: Sweep) -> Figure:
+    from matplotlib.figure import Figure  # noqa: PLC0415 - start-up
+
+    latencies, across = shown_latencies(sweep), _horizontal(sweep)
     lines = list(_lines(sweep, across))
-    colours = mpl.colormaps["tab10" if len(lines) <= 10 else "viridis"]
     columns = min(2, len(latencies) + 1)
     rows = math.ceil((len(latencies) + 1) / columns)
     figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    for number, line in enumerate(lines):
-        colour = colours(number) if len(lines) <= 10 else colours(number / (len(lines) - 1))
+    for line, look in zip(lines, _looks(len(lines)), strict=True):
         for panel, (metric, statistic) in zip(panels, latencies, strict=False):
-            _draw_latency(panel, line, f"{metric}_s", statistic, colour)
+            _draw_latency(panel, line, f"{metric}_s", statistic, look)
         points = [(at, cell["load"]) for at, cell in line.cells]
-        panels[len(latencies)].plot(*_columns(points), marker=".", color=colour, label=line.name)
+        panels[len(latencies)].plot(*_columns(points), marker=".", label=line.name, **look)
     for panel, (metric, statistic) in zip(panels, latencies, strict=False):
         _bound(panel, sweep, metric, statistic)
-        panel.set_ylabel(f"{metric} {statistic} [ms]")
-    panels[len(latencies)].set_ylabel("load [share of the saturation rate]")
+        panel.set_ylabel(f"{metric} {statistic}, ms")
+    panels[len(latencies)].set_ylabel("load, share of saturation")
     _label(panels, sweep, across, used=len(latencies) + 1)
     if 1 < len(lines) <= MOST_NAMED:
         handles, names = panels[len(latencies)].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize="small")
-    figure.suptitle(plain(sweep.title).replace("$", r"\$"))
-    out = io.BytesIO()
-    date = {} if suffix == "png" else {"CreationDate" if suffix == "pdf" else "Date": None}
-    with mpl.rc_context({"svg.hashsalt": "planner"}):
-        figure.savefig(out, format=suffix, dpi=120, metadata=date)
-    return out.getvalue()
+        figure.legend(handles, names, loc="outside lower center", ncols=4)
+    figure.suptitle(plain(sweep.title))
+    return figure
+
+
+def _looks(lines: int) -> list[dict[str, Any]]:
+    """Return colour and dashes of each line; many lines are shades of one scale."""
+    if lines <= MOST_NAMED:
+        looks = [(SERIES[k % len(SERIES)], DASHES[k // len(SERIES)]) for k in range(lines)]
+        return [{"color": colour, "linestyle": dashes} for colour, dashes in looks]
+    from matplotlib import colormaps  # noqa: PLC0415 - start-up
+
+    return [{"color": colormaps["viridis"](k / (lines - 1))} for k in range(lines)]
 
 
 def _horizontal(sweep: Sweep) -> int:
@@ -119,10 +132,12 @@ def _lines(sweep: Sweep, across: int) -> Iterator[_Line]:
         )
         groups.setdefault(name, []).append((position[repr(values[across])], cell))
     for name, cells in groups.items():
-        yield _Line(plain(name).replace("$", r"\$"), sorted(cells, key=lambda each: each[0]))
+        yield _Line(plain(name), sorted(cells, key=lambda each: each[0]))
 
 
-def _draw_latency(panel: Axes, line: _Line, metric: str, statistic: str, colour: Any) -> None:  # noqa: ANN401 - matplotlib's
+def _draw_latency(
+    panel: Axes, line: _Line, metric: str, statistic: str, look: dict[str, Any]
+) -> None:
     ends: dict[str, list[tuple[float, float | None]]] = {"value": [], "low": [], "high": []}
     for at, cell in line.cells:
         estimate = (cell["metrics"] or {}).get(metric, {}).get(statistic) or {}
@@ -130,8 +145,9 @@ def _draw_latency(panel: Axes, line: _Line, metric: str, statistic: str, colour:
             value = estimate.get(name)
             points.append((at, None if value is None else 1000 * value))
     where, low = _columns(ends["low"])
-    panel.fill_between(where, low, _columns(ends["high"])[1], color=colour, alpha=0.15, linewidth=0)
-    panel.plot(*_columns(ends["value"]), marker=".", color=colour)
+    high = _columns(ends["high"])[1]
+    panel.fill_between(where, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    panel.plot(*_columns(ends["value"]), marker=".", **look)
 
 
 def _columns(points: list[tuple[float, float | None]]) -> tuple[list[float], list[float]]:
@@ -160,9 +176,8 @@ def _label(panels: Any, sweep: Sweep, across: int, used: int) -> None:  # noqa: 
     for panel in panels[used:]:
         panel.set_visible(False)
     for panel in panels[:used]:
-        panel.set_xlabel(label.replace("$", r"\$"))
+        panel.set_xlabel(label)
         panel.set_ylim(bottom=0)
-        panel.grid(color="0.92")
         if not axis.numeric:
-            names = [plain(str(each.data))[:24].replace("$", r"\$") for each in axis.choices]
+            names = [plain(str(each.data))[:24] for each in axis.choices]
             panel.set_xticks(range(len(names)), names, rotation=30, ha="right")

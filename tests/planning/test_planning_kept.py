@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.planning.store import Store, digest, files_digest
+from planner.planning.kept import Kept, digest, files_digest
 
 
 @pytest.fixture
@@ -14,17 +14,17 @@ def path(tmp_path):
 
 
 def test_what_was_kept_is_found_by_its_key(path):
-    store = Store(path)
+    store = Kept(path)
     assert store.load() == {}
     store.keep("a", {"x": 1})
     store.keep("b", {"x": None})
     store.keep("a", {"x": 3})
-    assert Store(path).load() == {"a": {"x": 3}, "b": {"x": None}}
+    assert Kept(path).load() == {"a": {"x": 3}, "b": {"x": None}}
 
 
 @pytest.mark.parametrize("cut", range(1, 30))
 def test_a_line_that_a_crash_cut_off_costs_that_line_alone(path, cut):
-    store = Store(path)
+    store = Kept(path)
     store.keep("a", {"x": 1})
     whole = path.read_bytes()
     store.keep("b", {"x": 2})
@@ -39,14 +39,14 @@ def test_a_line_that_a_crash_cut_off_costs_that_line_alone(path, cut):
 def test_rubbish_is_passed_over(rubbish, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "cells.jsonl"
     path.write_bytes(rubbish)
-    store = Store(path)
+    store = Kept(path)
     store.load()
     store.keep("a", 1)
     assert store.load()["a"] == 1
 
 
 def test_a_folder_in_its_place_is_refused(tmp_path):
-    store = Store(tmp_path)
+    store = Kept(tmp_path)
     with pytest.raises(InputError, match="choose another folder"):
         store.load()
     with pytest.raises(InputError, match="choose another folder"):

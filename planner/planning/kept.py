@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FILE = "cells.jsonl"
 
 
-class Store:
+class Kept:
     """An append-only file of results, one JSON object a line, found by their key.
 
     A line is written at once and whole; one that was cut off by a crash is passed over when the
