@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calibrate.endpoint_cli import endpoint
 from planner.errors import InputError, PlannerError
 from planner.report.progress import progress
 
@@ -155,6 +156,9 @@ def quality(context: typer.Context) -> None:
     code = only(args=context.args, prog_name="planner calibrate quality", standalone_mode=False)
     if code:
         raise typer.Exit(code)
+
+
+app.command()(endpoint)
 
 
 def folder_of(path: Path) -> Path:

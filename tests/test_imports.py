@@ -34,6 +34,8 @@ def imported(*args):
         ["--version"],
         ["simulate", "--help"],
         ["check", "--help"],
+        ["import", "--help"],
+        ["calibrate", "endpoint", "--help"],
         ["schema", "simulate"],
         ["simulate", "--no-such-option"],
     ],

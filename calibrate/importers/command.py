@@ -59,7 +59,7 @@ def import_file(
                 f"for {found.format}"
             )
         write_rows(out, found.rows)
-    return as_json_text(found) if as_json else _as_text(found, name, out)
+    return as_json_text(found) if as_json else as_text(found, name, out)
 
 
 def only_run(found: Imported, name: str) -> Imported:
@@ -129,7 +129,8 @@ def _null(value: float) -> float | None:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _as_text(found: Imported, name: str, out: Path | None) -> str:
+def as_text(found: Imported, name: str, out: Path | None) -> str:
+    """Return what was read from `name`, and where its rows went, for people."""
     lines = [f"{name}: {found.format}"]
     for each in found.runs:
         lines += _run_lines(each)

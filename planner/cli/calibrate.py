@@ -19,7 +19,7 @@ from planner.report.plain import plain
     },
 )
 def calibrate(context: typer.Context) -> None:
-    """Measure real models on this machine and make a profile of it: run, fit, show, quality."""
+    """Measure models or a live server, make a profile: run, endpoint, fit, show, quality."""
     with extra("calibrate"):
         from calibrate.cli import app as commands  # noqa: PLC0415 - start-up
 

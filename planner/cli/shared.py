@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from planner.scenario.model import Scenario
 
 
+#: Extras of packages that only a part of a command needs.
+BROUGHT_BY = {"aiohttp": "endpoint"}
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Turn a package that is missing into the name of the extra that brings it."""
@@ -27,8 +31,9 @@ def extra(name: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith(("planner", "calibrate")):
             raise
+        which = BROUGHT_BY.get(error.name, name)
         raise InputError(
-            f"this needs the package {error.name!r}; pip install 'latency-planner[{name}]'"
+            f"this needs the package {error.name!r}; pip install 'latency-planner[{which}]'"
         ) from error
 
 
