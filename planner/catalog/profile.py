@@ -26,13 +26,14 @@ COEFFICIENTS: dict[str, tuple[str, str, float]] = {
     "overlap": ("q: 1 adds compute and storage, 1000 takes the larger", "-", 1.0),
     "overhead_fixed": ("t_0, per step", "s", 0.0),
     "overhead_per_sequence": ("t_1, per sequence in the step", "s", 0.0),
+    "request_overhead": ("per request, beside the steps: HTTP, tokens to text and back", "s", 0.0),
     "link_efficiency": ("e_t, share of the link's bandwidth", "-", 1e-6),
     "link_latency": ("per hop of a collective", "s", 0.0),
     "reread": ("times that a batch of many tokens reads the weights again", "-", 0.0),
     "reread_tokens": ("tokens at which it has reached 1 - 1/e of that", "tokens", 1e-3),
 }
 #: Coefficients that a profile may do without: 0 then, no device is known to need them.
-OPTIONAL = frozenset({"reread", "reread_tokens"})
+OPTIONAL = frozenset({"request_overhead", "reread", "reread_tokens"})
 #: Profiles that come with the program.
 PACKAGED = ("assumed",)
 

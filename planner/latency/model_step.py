@@ -49,10 +49,13 @@ class StepTime:
         micro-batch's pass through all stages.
     provenance : list of SourcedNumber
         The numbers that went into them.
+    request_overhead : float
+        The host's work on a request outside all steps, part of its ttft. [s]
     """
 
     coefficients: np.recarray[Any, Any]
     provenance: list[SourcedNumber]
+    request_overhead: float = 0.0
 
     def parts(
         self, prefill: Iterable[tuple[int, int]] = (), decode: Iterable[int] = ()
@@ -206,7 +209,8 @@ def step_time(
         values["window"] = float(shape.sliding_window)
     origin = shape.origin
     ledger.use(SourcedNumber("parameters", shape.parameters, "-", origin.provenance, origin.source))
-    return StepTime(step_coefficients(**values), list(ledger.numbers.values()))
+    around = ledger.use(profile.coefficient("request_overhead", device))
+    return StepTime(step_coefficients(**values), list(ledger.numbers.values()), around)
 
 
 def _rates(device: Device, settings: Settings, profile: Profile, ledger: _Ledger) -> _Rates:

@@ -45,8 +45,9 @@ def collect(
     rows = fleet.plane.requests
     sent = np.isfinite(rows["arrival"])
     rows = rows if sent.all() else rows[sent]
-    network = system.service.network
-    first_s, finished_s = rows["first"] + network, rows["finished"] + network
+    # outside the engine: the way there and back, and the host's work on a request
+    around = (system.service.network, system.step.request_overhead)
+    first_s, finished_s = rows["first"] + sum(around), rows["finished"] + sum(around)
     lanes = fleet.plane.config[0].lanes_per_replica
     before, after = sampler.window()
     usage = shares_between(before, after, int(fleet.plane.config[0].blocks))
@@ -63,8 +64,8 @@ def collect(
         replica=np.where(rows["lane"] >= 0, rows["lane"] // lanes, -1).astype(np.int32),
         preemptions=np.array(rows["preemptions"]),
         retries=np.array(rows["retries"]),
-        parts_first=_parts(rows, "first_", first_s, network, ~np.isnan(first_s)),
-        parts_end=_parts(rows, "", finished_s, network, finished),
+        parts_first=_parts(rows, "first_", first_s, around, ~np.isnan(first_s)),
+        parts_end=_parts(rows, "", finished_s, around, finished),
         itl_counts=fleet.plane.itl,
         block_edges_s=fleet.plane.block_edges[:-1],
         measured_from_s=min(scenario.simulation.warmup, end_s),
@@ -78,16 +79,22 @@ def collect(
 
 
 def _parts(
-    rows: np.recarray, prefix: str, until_s: FloatArray, network: float, known: np.ndarray
+    rows: np.recarray,
+    prefix: str,
+    until_s: FloatArray,
+    around: tuple[float, float],
+    known: np.ndarray,
 ) -> FloatArray:
     """Return wait, compute, storage, transfer, overhead of each row; NaN where not `known`.
+
+    Transfer and overhead `around` the engine are those of every request. [s]
 
     The wait is what the work does not explain: with the request's own steps it adds up exactly.
     """
     parts = np.empty((len(rows), 5))
     for k, name in enumerate(("compute", "storage", "transfer", "overhead"), start=1):
         parts[:, k] = rows[prefix + name]
-    parts[:, 3] += network
+    parts[:, 3:] += around
     wait = until_s - rows["arrival"] - parts[:, 1:].sum(axis=1)
     parts[:, 0] = np.where(np.abs(wait) < 1e-9, 0.0, wait)  # totals of a long run round
     parts[~known] = np.nan

@@ -187,9 +187,9 @@ def _make_fleet(  # noqa: PLR0917 - as called, twice, above
     if fleet.autoscaler is not None:
         # replicas that drain while others start take places of their own
         most = fleet.autoscaler.max_replicas + most
-    network = scenario.service.network if scenario.service.kind == "llm" else 0.0
     if requests.closed:  # clients think after the answer has reached them
-        requests = replace(requests, think_s=requests.think_s + network)
+        around = system.service.network + system.step.request_overhead
+        requests = replace(requests, think_s=requests.think_s + around)
     return Fleet(
         build_plane(
             requests,

@@ -330,3 +330,10 @@ def test_a_profile_of_kernels_that_read_again_is_refused_for_experts():
         step_time(find_model("mixtral-8x7b"), H100, BF16, again)
     with pytest.raises(InputError, match="reread_tokens beside reread"):
         step_time(LLAMA8, H100, BF16, profile(reread=2.0))
+
+
+def test_the_hosts_work_on_a_request_is_beside_the_steps():
+    around = step_time(LLAMA8, H100, BF16, profile(request_overhead=0.004))
+    plain = step_time(LLAMA8, H100, BF16, PLAIN)
+    assert (around.request_overhead, plain.request_overhead) == (0.004, 0.0)
+    assert around.seconds([(512, 0)], [100]) == plain.seconds([(512, 0)], [100])
