@@ -27,7 +27,8 @@ JOURNAL, PROFILE, REPORT, RESIDUALS = (
 )
 #: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
 CPU_VARIANTS = (
-    "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5"
+    "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5,"
+    "bf16+compile"
 )
 QUICK_VARIANTS = "bf16,int8,structured:0.5"
 #: Nothing is begun after this time with ``--quick``. [s]
@@ -74,7 +75,7 @@ def run(  # noqa: PLR0917 - typer's options
     from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
     from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
-    from calibrate.measure.plan import Plan, Sizes  # noqa: PLC0415 - start-up
+    from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: PLC0415 - start-up
     from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models import default_device  # noqa: PLC0415 - needs torch
@@ -96,6 +97,7 @@ def run(  # noqa: PLR0917 - typer's options
         device=place,
         repeats=Repeats(least=3, most=10, spread=0.02, seconds=0.5) if quick else Repeats(),
         sizes=Sizes.quick() if quick else Sizes.full(cuda=cuda),
+        serving=Serving.quick() if quick else Serving.full(cuda=cuda),
         windows=0 if quick and windows is None else windows,
         seconds=limit,
     )

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibrate.fit_model import Parameter, Sample, StepModel, setting_keys
+from calibrate.fit_model import ALONE, Parameter, Sample, StepModel, setting_keys
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: Evidence that the coefficients of kernels that read weights again must bring, in AICc.
 EVIDENCE = 10.0
+#: Residual beyond which a sample counts by its size and not its square: something interrupted it.
+OUTLIER = 0.1
 #: Rounds of weighting variants by how well the model fits them.
 REWEIGHTINGS = 3
 
@@ -140,12 +142,13 @@ class Fit:
     def leave_one_out(self) -> Floats:
         """Return the relative errors of points that the fit has not seen.
 
-        Each point is left out of all variants at once, and the coefficients are fitted anew.
+        Each point, and the stretches of each number of clients, are left out of all variants at
+        once, and the coefficients are fitted anew.
         Shape ``(len(samples),)``.
         """
         errors = np.empty(len(self.samples))
-        for key in {each.point.key for each in self.samples}:
-            where = [i for i, each in enumerate(self.samples) if each.point.key == key]
+        for key in {each.key for each in self.samples}:
+            where = [i for i, each in enumerate(self.samples) if each.key == key]
             out = [self.samples[i] for i in where]
             predicted = self.without(out).predict(out)
             errors[where] = predicted / np.array([each.seconds for each in out]) - 1
@@ -191,7 +194,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     start += [
         Parameter(f"{key}.{part}", 1.0, 0.05, 20.0, "log")
         for key in keys
-        for part in ("compute", "storage")
+        for part in ("compute", "storage", *(["overhead"] if key.startswith("launch.") else []))
     ]
     if len(samples) <= len(start) + 1:
         raise InputError(
@@ -227,9 +230,11 @@ def _reweighted(fit: Fit, base: str) -> tuple[Sample, ...]:
 
 def _shared(samples: Sequence[Sample]) -> list[Parameter]:
     """Return start and bounds of the coefficients that all variants share."""
-    shortest = min(each.seconds for each in samples)
-    most = max(each.point.sequences for each in samples)
+    shortest = min(each.seconds / len(each.points) for each in samples)
+    most = max(each.sequences for each in samples)
+    served = any(each.kind == "served" for each in samples)
     return [
+        *([Parameter(ALONE, 1.0, 0.5, 2.0, "log")] if served else []),
         Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
         Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
         Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),
@@ -239,7 +244,7 @@ def _shared(samples: Sequence[Sample]) -> list[Parameter]:
             "overhead_per_sequence",
             0.1 * shortest / most,
             0.0,
-            max(each.seconds / each.point.sequences for each in samples),
+            max(each.seconds / (len(each.points) * each.sequences) for each in samples),
             "plain",
         ),
     ]
@@ -282,6 +287,8 @@ def _solve(
         jac=model.jacobian,
         bounds=(low, high),
         x_scale="jac",
+        loss="soft_l1",
+        f_scale=OUTLIER,
         max_nfev=200,
     )
     values = [p.outside(number) for p, number in zip(parameters, found.x, strict=True)]
@@ -307,9 +314,11 @@ def _solve(
 
 
 def _covariance(jacobian: Floats, variance: float) -> Floats:
-    """Return ``variance (J^T J)^-1``, infinite where `jacobian` leaves a direction open."""
+    """Return ``variance (J^T J)^-1``, infinite for what `jacobian` leaves open."""
     _, singular, rows = np.linalg.svd(jacobian, full_matrices=False)
-    with np.errstate(divide="ignore"):
-        scaled = rows.T / np.where(singular > 1e-9 * singular.max(initial=0.0), singular, 0.0)
+    known = singular > 1e-9 * singular.max(initial=0.0)
+    scaled = rows[known].T / singular[known]
     covariance: Floats = variance * (scaled @ scaled.T)
+    open_ = np.any(np.abs(rows[~known]) > 1e-6, axis=0)
+    covariance[open_, open_] = np.inf
     return np.tril(covariance) + np.tril(covariance, -1).T

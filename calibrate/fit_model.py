@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
+#: Duration of a step that is run alone, again and again, as a share of that in serving. It is
+#: fitted where both were measured, and is no coefficient of a profile: profiles are for serving.
+ALONE = "alone"
 #: Error of a measurement beside its own spread: no model is better than that. [-]
 MODEL_ERROR = 0.02
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measured step.
+    """One measured step, or a stretch of consecutive ones.
 
     Parameters
     ----------
@@ -40,22 +43,50 @@ class Sample:
         Name of the setting.
     settings : Settings
         The setting.
-    point : StepPoint
-        What was in the step.
+    points : tuple of StepPoint
+        What was in the step; of a stretch of steps, what was in each.
     seconds : float
-        How long it took. [s]
+        How long it took, all steps together. [s]
     spread : float
         Standard error of that, relative. [-]
     misfit : float
         How far off the model is for steps of this variant, relative. [-]
+    group : str
+        Samples that are left out together; by default those of the same steps.
     """
 
     variant: str
     settings: Settings
-    point: StepPoint
+    points: tuple[StepPoint, ...]
     seconds: float
     spread: float = 0.0
     misfit: float = 0.0
+    group: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What the step holds; ``served`` for a stretch of steps."""
+        return self.points[0].kind if len(self.points) == 1 else "served"
+
+    @property
+    def key(self) -> str:
+        """What samples that are left out together have in common."""
+        return self.group or "; ".join(each.key for each in self.points)
+
+    @property
+    def tokens(self) -> float:
+        """Tokens processed, of a stretch in the mean step."""
+        return sum(each.tokens for each in self.points) / len(self.points)
+
+    @property
+    def sequences(self) -> float:
+        """Sequences, of a stretch in the mean step."""
+        return sum(each.sequences for each in self.points) / len(self.points)
+
+    @property
+    def context(self) -> float:
+        """Tokens of all sequences after the step, of a stretch in the mean step."""
+        return sum(each.context for each in self.points) / len(self.points)
 
 
 @dataclass(frozen=True)
@@ -111,6 +142,8 @@ def setting_keys(settings: Settings, base: Settings) -> list[str]:
         keys.append(f"weights.{settings.weights}-{computes}")
     if settings.pruning != base.pruning:
         keys.append(f"pruning.{settings.pruning.pattern}:{settings.pruning.rate:g}")
+    if settings.launch != base.launch:
+        keys.append(f"launch.{settings.launch}")
     return keys
 
 
@@ -138,28 +171,34 @@ class StepModel:
     ) -> None:
         self._shape, self._device, self._parameters = shape, device, parameters
         window = float(shape.sliding_window) if shape.n_windowed_layers else 0.0
-        batches = [step_batch(each.point.prefill, each.point.decode, window) for each in samples]
+        batches = [
+            [step_batch(point.prefill, point.decode, window) for point in each.points]
+            for each in samples
+        ]
         self._groups: dict[Settings, list[int]] = {}
         for i, each in enumerate(samples):
             self._groups.setdefault(each.settings, []).append(i)
         self._batches = batches
+        self._alone = np.array([each.kind != "served" for each in samples])
         self._log = np.log([each.seconds for each in samples])
         errors = [math.hypot(MODEL_ERROR, each.spread, each.misfit) for each in samples]
         self.weights: Floats = MODEL_ERROR / np.array(errors)
 
     def seconds(self, values: Sequence[float], only: str = "") -> Floats:
         """Return the prediction for each sample [s]; NaN for those that `only` does not concern."""
-        profile = trial_profile(
-            dict(zip((p.name for p in self._parameters), values, strict=True)), self._device
-        )
+        named = dict(zip((p.name for p in self._parameters), values, strict=True))
+        alone = named.get(ALONE, 1.0)
+        profile = trial_profile(named, self._device)
         found = np.full(len(self._batches), np.nan)
         for settings, where in self._groups.items():
             if only and not _concerns(only, settings):
                 continue
             row = step_time(self._shape, self._device, settings, profile).coefficients[0]
             c = _Row(row)
-            found[where] = [sum(step_parts(c, *self._batches[i])) for i in where]
-        return found
+            found[where] = [
+                math.fsum(sum(step_parts(c, *batch)) for batch in self._batches[i]) for i in where
+            ]
+        return np.where(self._alone, alone * found, found)
 
     def residuals(self, numbers: Floats) -> Floats:
         """Return the weighted residuals of the logarithm."""
@@ -192,9 +231,11 @@ class _Row:
 
 def _concerns(parameter: str, settings: Settings) -> bool:
     """Return whether steps with `settings` depend on `parameter`."""
-    if parameter in COEFFICIENTS:
+    if parameter in COEFFICIENTS or parameter == ALONE:
         return True
     kind, _, rest = parameter.rpartition(".")[0].partition(".")
+    if kind == "launch":
+        return rest == settings.launch
     if kind == "weights":
         return rest == f"{settings.weights}-{settings.compute_dtype}"
     return rest == f"{settings.pruning.pattern}:{settings.pruning.rate:g}"
@@ -206,13 +247,15 @@ def trial_profile(values: Mapping[str, float], device: Device) -> Profile:
     Parameters
     ----------
     values : mapping of str to float
-        Coefficients, and speedups as ``<setting>.<part>``.
+        Coefficients, and speedups as ``<setting>.<part>``; :data:`ALONE` is left out.
     device : Device
         That they hold for.
     """
     settings: dict[str, dict[str, Speedup]] = {}
     coefficients = {}
     for name, value in values.items():
+        if name == ALONE:
+            continue
         if name in COEFFICIENTS:
             coefficients[name] = Coefficient(value=value, provenance="fitted", source="a fit")
         else:

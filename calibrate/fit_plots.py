@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 #: What errors are drawn over: label and value of a sample.
 AXES: tuple[tuple[str, Callable[[Sample], float]], ...] = (
     ("measured step [ms]", lambda each: each.seconds * 1e3),
-    ("tokens in the step", lambda each: each.point.tokens),
-    ("sequences in the step", lambda each: each.point.sequences),
-    ("tokens of context", lambda each: each.point.context),
+    ("tokens in the step", lambda each: each.tokens),
+    ("sequences in the step", lambda each: each.sequences),
+    ("tokens of context", lambda each: each.context),
 )
 
 
@@ -41,7 +41,7 @@ def plot_residuals(fit: Fit, path: Path, left_out: Floats | None = None) -> None
     axes = figure.subplots(2, 2, sharey=True)
     variants = list(dict.fromkeys(each.variant for each in fit.samples))
     colours = mpl.colormaps["tab10" if len(variants) <= 10 else "tab20"]
-    markers = {"prefill": "o", "decode": "^", "mixed": "s"}
+    markers = {"prefill": "o", "decode": "^", "mixed": "s", "served": "x"}
     for axis, (label, value) in zip(axes.flat, AXES, strict=True):
         axis.axhspan(-10, 10, color="0.93", zorder=0)
         axis.axhline(0, color="0.6", linewidth=0.8)
@@ -50,7 +50,7 @@ def plot_residuals(fit: Fit, path: Path, left_out: Floats | None = None) -> None
                 where = [
                     i
                     for i, each in enumerate(fit.samples)
-                    if (each.variant, each.point.kind) == (variant, kind)
+                    if (each.variant, each.kind) == (variant, kind)
                 ]
                 axis.scatter(
                     [value(fit.samples[i]) for i in where],

@@ -72,12 +72,12 @@ def _table(rows: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _kinds(fit: Fit, errors: Floats) -> Iterator[tuple[str, str]]:
-    """Yield the errors of prefill, decode and mixed steps of each variant."""
-    labels = [f"{each.variant}, {each.point.kind}" for each in fit.samples]
+    """Yield the errors of prefill, decode, mixed and served steps of each variant."""
+    labels = [f"{each.variant}, {each.kind}" for each in fit.samples]
     for label in dict.fromkeys(sorted(labels)):
         some = errors[[i for i, each in enumerate(labels) if each == label]]
         middle, bias = np.median(np.abs(some)), np.mean(some)
-        yield label, f"{middle:.2%} median absolute, {bias:+.2%} mean, {len(some)} steps"
+        yield label, f"{middle:.2%} median absolute, {bias:+.2%} mean, {len(some)} samples"
 
 
 def _estimate(fit: Fit, name: str) -> str:

@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 from calibrate.catalogue_names import CATALOGUE_NAMES
 from calibrate.fit import Fit, fit_steps
-from calibrate.fit_model import Sample
+from calibrate.fit_model import ALONE, Sample
 from calibrate.measure.records import (
     BytesRecord,
     Fingerprint,
@@ -20,6 +20,7 @@ from calibrate.measure.records import (
     StepRecord,
     VariantRecord,
 )
+from calibrate.measure.stretches import ServedRecord
 from planner.catalog.catalogue import find_device
 from planner.catalog.devices import Device, Link
 from planner.catalog.profile import (
@@ -87,20 +88,31 @@ def calibration_of(measured: Measurements, name: str) -> Calibration:
     return Calibration(fit, base, _profile(measured, fit, name))
 
 
-def _samples(measured: Measurements, settings: Mapping[str, Settings | None]) -> Iterator[Sample]:
+def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterator[Sample]:
     """Yield the steps, as long as they would have been at the machine's usual speed.
 
     A step is divided by how much longer than usual the reference step took that was timed in
     turns with it: what else runs on a machine slows both alike.
     """
-    steps = measured.of(StepRecord)
+    steps, served = measured.of(StepRecord), measured.of(ServedRecord)
     references = [each.reference for each in steps if each.reference is not None]
+    references += [each.reference for each in served]
     usual = float(np.median(references)) if references else 1.0
     for each in steps:
         setting = settings.get(each.variant)
-        if setting is not None:
+        if setting is not None:  # its variant was cut off, perhaps, as it was written
             slow = (each.reference or usual) / usual
-            yield Sample(each.variant, setting, each.point, each.seconds / slow, each.spread)
+            yield Sample(each.variant, setting, (each.point,), each.seconds / slow, each.spread)
+    for record in served:
+        setting = settings.get(record.variant)
+        if setting is not None:
+            slow = record.reference / usual
+            for stretch in record.stretches:
+                points = tuple(step.point for step in stretch.steps)
+                seconds = stretch.seconds / slow
+                yield Sample(
+                    record.variant, setting, points, seconds, group=f"{record.clients} clients"
+                )
 
 
 def device_of(measured: Measurements) -> Device:
@@ -179,6 +191,8 @@ def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
     coefficients: dict[str, Coefficient] = {}
     settings: dict[str, dict[str, dict[str, object]]] = {}
     for key, each in fit.estimates.items():
+        if key == ALONE:
+            continue
         bound = "" if each.stderr is not None else "; at its bound"
         number: dict[str, object] = {
             "value": each.value,

@@ -276,6 +276,7 @@ CASES: dict[str, Case] = {
     "Settings.weights": Case(f"{SETTINGS}.weights=fp8"),
     "Settings.kv_cache": Case(f"{SETTINGS}.kv_cache=fp8"),
     "Settings.activations": Case(f"{SETTINGS}.activations=bf16", f"{SETTINGS}.weights=fp8"),
+    "Settings.launch": Case(f"{SETTINGS}.launch=eager", "service.profile=profile.json"),
     "Settings.pruning": Case(f"{SETTINGS}.pruning={{pattern: '2:4'}}"),
     "Pruning.pattern": Case(
         f"{SETTINGS}.pruning.pattern=structured",

@@ -50,6 +50,8 @@ def folder(tmp_path_factory):
     packaged = Path(profile.__file__).with_name("profiles") / "assumed.json"
     changed = json.loads(packaged.read_text(encoding="utf-8"))
     changed["coefficients"]["storage_efficiency"]["value"] = 0.5
+    source = {"provenance": "assumed", "source": "made up for this test"}
+    changed["settings"]["launch.eager"] = {"overhead": {"value": 0.5, **source}}
     (folder / "profile.json").write_text(json.dumps(changed), encoding="utf-8")
     config = {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 1024,

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from calibrate.compression.base import Compression
     from planner.catalog.models import ModelShape
 
-#: How kernels are launched.
-Launch = Literal["eager", "compile", "cuda_graphs"]
 #: What `planner calibrate` measures by default.
 DEFAULT_VARIANTS = (
     "bf16", "fp16", "fp32", "int8", "int8-bf16", "int4", "fp8",
@@ -40,6 +38,10 @@ DEFAULT_VARIANTS = (
     "bf16+compile", "bf16+cuda_graphs",
 )  # fmt: skip
 
+#: Modes of torch.compile by how kernels are launched; here the default is eager.
+_COMPILED: dict[str, Literal["default", "reduce-overhead"]] = {
+    "compile": "default", "cuda_graphs": "reduce-overhead",
+}  # fmt: skip
 _QUANTISED: dict[tuple[str, bool], type[Int8Dynamic | Int8WeightOnly | Int4WeightOnly | Fp8Dynamic]]
 _QUANTISED = {  # by weights, and whether activations are in the same type
     ("int8", True): Int8Dynamic,
@@ -58,13 +60,10 @@ class Variant(Spec):
         As in a scenario.
     criterion : {"magnitude", "random"}
         Which weights pruning removes.
-    launch : {"eager", "compile", "cuda_graphs"}
-        How its kernels are launched.
     """
 
     settings: Settings = Settings()
     criterion: Criterion = "magnitude"
-    launch: Launch = "eager"
 
     @property
     def name(self) -> str:
@@ -81,8 +80,8 @@ class Variant(Spec):
             words.append("2:4")
         elif pruning.rate:
             words.append(f"{pattern}:{pruning.rate!r}")
-        if self.launch != "eager":
-            words.append(self.launch)
+        if self.settings.launch in _COMPILED:
+            words.append(self.settings.launch)
         return "+".join(words)
 
     @property
@@ -129,9 +128,8 @@ class Variant(Spec):
         if weights not in DTYPES:
             same = self.settings.compute_dtype == weights
             steps.append(_QUANTISED[weights, same](dtype=self.dtype))
-        if self.launch != "eager":
-            mode = "reduce-overhead" if self.launch == "cuda_graphs" else "default"
-            steps.append(Compile.model_validate({"mode": mode}))
+        if self.settings.launch in _COMPILED:
+            steps.append(Compile(mode=_COMPILED[self.settings.launch]))
         return tuple(steps)
 
     def apply(self, loaded: LoadedModel) -> LoadedModel:
@@ -179,14 +177,13 @@ def parse_variant(text: str) -> Variant:
             if key in found:
                 raise InputError(f"variant must have one {key}, got two in {text!r:.80}")
             found[key] = value
-    launch = found.pop("launch", "eager")
     criterion = found.pop("criterion", "magnitude")
     try:
         plain = Settings.model_validate(found).plain_dtype
         settings = Settings.model_validate({**found, "kv_cache": plain})
     except ValidationError as error:
         raise InputError(problems_of(error, "")) from None
-    return Variant.model_validate({"settings": settings, "criterion": criterion, "launch": launch})
+    return Variant.model_validate({"settings": settings, "criterion": criterion})
 
 
 def _word(word: str, text: str) -> dict[str, object]:

@@ -55,6 +55,36 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """How steps are measured as they come in serving.
+
+    Parameters
+    ----------
+    clients : tuple of int
+        Numbers of clients to serve, one after the other; none for no such measurement.
+    seconds : float
+        For each of them. [s]
+    max_num_batched_tokens, max_model_len : int
+        Limits of the engine. [tokens]
+    """
+
+    clients: tuple[int, ...] = (1, 4, 8, 16)
+    seconds: float = 8.0
+    max_num_batched_tokens: int = 256
+    max_model_len: int = 1024
+
+    @classmethod
+    def quick(cls) -> Serving:
+        """Return what takes seconds."""
+        return cls((2, 8), 3.0)
+
+    @classmethod
+    def full(cls, *, cuda: bool) -> Serving:
+        """Return what suits a GPU, or a CPU."""
+        return cls((1, 8, 32, 128), 8.0, 2048, 4096) if cuda else cls()
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to measure.
 
@@ -73,6 +103,8 @@ class Plan:
         Of each point.
     sizes : Sizes
         Of the rest.
+    serving : Serving
+        Of steps as they come in serving; an encoder has none.
     windows : int, optional
         Windows of text that quality is measured on: all if None, no quality if 0.
     seconds : float, optional
@@ -87,6 +119,7 @@ class Plan:
     device: torch.device
     repeats: Repeats = field(default_factory=Repeats)
     sizes: Sizes = field(default_factory=Sizes)
+    serving: Serving = field(default_factory=Serving)
     windows: int | None = None
     seconds: float | None = None
     seed: int = 0

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from calibrate.measure.points import StepPoint
+from calibrate.measure.stretches import ServedRecord
 from planner.catalog.devices import PeakDtype
 from planner.catalog.models import ModelShape
 from planner.catalog.profile import Coefficient
@@ -115,8 +116,8 @@ class VariantRecord(Spec):
     ----------
     variant : str
         Name of the setting.
-    settings : Settings, optional
-        As a scenario writes it; none where no scenario can, as for compilation.
+    settings : Settings
+        As a scenario writes it.
     unsupported : str, optional
         Why the device cannot run it.
     weight_bytes : int
@@ -127,7 +128,7 @@ class VariantRecord(Spec):
 
     kind: Literal["variant"] = "variant"
     variant: Text
-    settings: Settings | None
+    settings: Settings
     unsupported: str | None = None
     weight_bytes: NonNegativeInt = 0
     parameters: NonNegativeInt = 0
@@ -358,6 +359,7 @@ Record = Annotated[
     Header
     | VariantRecord
     | StepRecord
+    | ServedRecord
     | LeftOut
     | MemoryRecord
     | MatmulRecord
@@ -370,6 +372,7 @@ Record = Annotated[
 Measured = (
     VariantRecord
     | StepRecord
+    | ServedRecord
     | LeftOut
     | MemoryRecord
     | MatmulRecord

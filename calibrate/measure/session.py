@@ -26,6 +26,7 @@ from calibrate.measure.journal import Journal
 from calibrate.measure.links import measure_links, measure_split
 from calibrate.measure.points import shuffled
 from calibrate.measure.records import Header, QualityRecord, VariantRecord, step_key
+from calibrate.measure.serving import measure_served
 from calibrate.measure.steps import (
     Loaded,
     fits_model,
@@ -33,8 +34,8 @@ from calibrate.measure.steps import (
     measure_memory,
     measure_point,
     release,
-    settings_of,
 )
+from calibrate.measure.stretches import served_key
 from calibrate.measure.tasks import Task, why_left_out, work_through
 from calibrate.models import load_model
 from calibrate.quality import coefficients, quality, reference
@@ -143,6 +144,7 @@ class _Session:
         shape = base.model.shape
         points = [each for each in plan.points(shape.max_position) if fits_model(each, shape)]
         self._points = shuffled(points, plan.seed)
+        self._clients = plan.serving.clients if shape.arch == "decoder" else ()
 
     def run(self, advance: Callable[[float], None], deadline: float) -> int:
         """Measure all parts; return how many tasks were left for lack of time."""
@@ -203,7 +205,7 @@ class _Session:
             if reason is not None:
                 self.journal.append(
                     VariantRecord(
-                        variant=variant.name, settings=settings_of(variant), unsupported=reason
+                        variant=variant.name, settings=variant.settings, unsupported=reason
                     )
                 )
                 continue
@@ -224,6 +226,7 @@ class _Session:
             self.journal.append(each.record)
         tasks = [self._point_task(point, loaded) for point in self._points]
         largest = max(self._points, key=lambda point: point.context)
+        tasks += self._served_tasks(loaded)
         for each in loaded:
             name = each.variant.name
             tasks.append(Task.one(f"memory {name}", partial(measure_memory, each, largest)))
@@ -231,8 +234,21 @@ class _Session:
                 tasks.append(Task.one(f"quality {name}", partial(self._quality, each)))
         return tasks
 
+    def _served_tasks(self, loaded: Sequence[Loaded]) -> list[Task]:
+        """Return the serving of every number of clients, by all variants in turn."""
+        plan = self.plan.serving
+        return [
+            Task.one(
+                served_key(each.variant.name, clients),
+                partial(measure_served, each, self.base, plan, clients),
+            )
+            for clients in self._clients
+            for each in loaded
+        ]
+
     def _pending(self, variant: Variant) -> bool:
         keys = [step_key(variant.name, point) for point in self._points]
+        keys += [served_key(variant.name, clients) for clients in self._clients]
         keys += [f"memory {variant.name}"]
         keys += [f"quality {variant.name}"] if self.plan.windows != 0 else []
         return any(key not in self.journal for key in keys)

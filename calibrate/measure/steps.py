@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from calibrate.measure.clock import Repeats
     from calibrate.models import LoadedModel
     from planner.catalog.models import ModelShape
-    from planner.latency.settings import Settings
 
 #: Share of the free memory that caches of several variants may take together.
 _TOGETHER = 0.5
@@ -53,15 +52,10 @@ class Loaded:
         model = self.model.model
         return VariantRecord(
             variant=self.variant.name,
-            settings=settings_of(self.variant),
+            settings=self.variant.settings,
             weight_bytes=weight_bytes(model),
             parameters=sum(each.numel() for each in model.parameters()),
         )
-
-
-def settings_of(variant: Variant) -> Settings | None:
-    """Return what a scenario writes for `variant`; None where it has no word for it."""
-    return variant.settings if variant.launch == "eager" else None
 
 
 def measure_point(

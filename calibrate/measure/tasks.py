@@ -74,6 +74,8 @@ def work_through(
         elif missing:
             _do(task, journal)
         advance((index + 1) / len(tasks))
+    if not tasks:
+        advance(1.0)
     return late
 
 

@@ -13,7 +13,7 @@ from planner.catalog.provenance import Origin
 from planner.spec import Spec
 
 #: The parts of a step that a setting can speed up.
-Part = Literal["compute", "storage", "transfer"]
+Part = Literal["compute", "storage", "transfer", "overhead"]
 #: From 0 to 1.
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -148,6 +148,7 @@ class _Rates:
     plain: float  # B/s of what no setting speeds up
     kv: float  # B/s of the KV cache
     transfer_speedup: float
+    overhead_speedup: float
 
 
 def step_time(
@@ -205,6 +206,7 @@ def step_time(
             for name in ("overhead_fixed", "overhead_per_sequence", "overlap")
         }
     )
+    values["overhead_fixed"] /= rates.overhead_speedup
     if shape.n_windowed_layers:
         values["window"] = float(shape.sliding_window)
     origin = shape.origin
@@ -230,13 +232,14 @@ def _rates(device: Device, settings: Settings, profile: Profile, ledger: _Ledger
     )
     linear, stored = coefficient("compute_efficiency"), coefficient("storage_efficiency")
     return _Rates(
-        layers=linear * quantised * speedup("compute", "weights", "pruning"),
+        layers=linear * quantised * speedup("compute", "weights", "pruning", "launch"),
         head=linear * plain,
         attention=coefficient("attention_efficiency") * plain * speedup("compute", "kv_cache"),
-        weights=stored * bandwidth * speedup("storage", "weights", "pruning"),
+        weights=stored * bandwidth * speedup("storage", "weights", "pruning", "launch"),
         plain=stored * bandwidth,
         kv=stored * bandwidth * speedup("storage", "kv_cache"),
         transfer_speedup=speedup("transfer", "weights", "kv_cache", "pruning"),
+        overhead_speedup=speedup("overhead", "launch"),
     )
 
 

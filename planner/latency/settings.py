@@ -1,4 +1,4 @@
-"""Optimisation settings: data types and pruning, as a user chooses them."""
+"""Optimisation settings: data types, pruning, how kernels are launched; as a user chooses them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from planner.spec import Spec
 from planner.units import Fraction
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from planner.catalog.devices import Device, PeakDtype
+    from planner.catalog.formats import Speedup
     from planner.catalog.profile import Profile
 
 WeightDtype = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4", "mxfp4"]
 KvDtype = Literal["fp32", "bf16", "fp16", "fp8", "int8"]
 ActivationDtype = Literal["fp32", "bf16", "fp16", "fp8", "int8", "fp4"]
+Launch = Literal["default", "eager", "compile", "cuda_graphs"]
 Pattern = Literal["none", "unstructured", "structured", "2:4"]
 
 
@@ -57,7 +61,7 @@ class Pruning(Spec):
 
 
 class Settings(Spec):
-    """Data types and pruning of a served model.
+    """Data types and pruning of a served model, and how its kernels are launched.
 
     Parameters
     ----------
@@ -70,12 +74,16 @@ class Settings(Spec):
         in, e.g. ``fp8`` for ``fp8`` weights and ``bf16`` for ``int4`` ones.
     pruning : Pruning
         Which weights were removed.
+    launch : {"default", "eager", "compile", "cuda_graphs"}
+        How kernels are launched; ``default`` is how they were when the profile was measured.
+        Another changes something only where the profile has measured it.
     """
 
     weights: WeightDtype = "bf16"
     kv_cache: KvDtype = "bf16"
     activations: ActivationDtype | None = None
     pruning: Pruning = Pruning()
+    launch: Launch = "default"
 
     @model_validator(mode="after")
     def _activations_fit_weights(self) -> Settings:
@@ -190,22 +198,24 @@ class Settings(Spec):
 
         Parameters
         ----------
-        part : {"compute", "storage", "transfer"}
+        part : {"compute", "storage", "transfer", "overhead"}
             Part of the step.
         profile : Profile
             Its own measured factors replace those of the catalogue.
-        *kinds : {"weights", "kv_cache", "pruning"}
-            Settings that count. Those that leave the model as it is, 16-bit and unpruned, have
-            no factor: everything is relative to them.
+        *kinds : {"weights", "kv_cache", "pruning", "launch"}
+            Settings that count. Those that leave the model as it is, 16-bit and unpruned and
+            launched as the profile's was, have no factor: everything is relative to them.
         """
-        chosen = {
+        chosen: dict[str, tuple[str, Mapping[Part, Speedup]]] = {
             "weights": (self.weights, formats().weights[self.weights].speedup),
             "kv_cache": (self.kv_cache, formats().kv_cache[self.kv_cache].speedup),
             "pruning": (self.pruning.pattern, formats().pruning[self.pruning.pattern].speedup),
+            "launch": (self.launch, {}),
         }
         narrower = {
             "weights": f"-{self.compute_dtype}",
             "kv_cache": "",
+            "launch": "",
             "pruning": f":{self.pruning.rate:g}",
         }
         numbers = []
@@ -222,7 +232,7 @@ class Settings(Spec):
                 numbers.append(
                     SourcedNumber(label, found.value, "-", found.provenance, found.source)
                 )
-            elif name not in {"none", "bf16", "fp16", "fp32"}:
+            elif name not in {"none", "bf16", "fp16", "fp32", "default"}:
                 why = "no change beyond FLOPs and bytes until `calibrate` measures it"
                 numbers.append(SourcedNumber(label, 1.0, "-", "assumed", why))
         return numbers

@@ -80,7 +80,7 @@ def test_a_point_left_out_does_not_help_to_predict_itself():
         synthetic.SHARED, 0.0, np.random.default_rng(0), points=synthetic.POINTS[::3]
     )
     odd = found[5]
-    found[5] = Sample(odd.variant, odd.settings, odd.point, odd.seconds * 1.5)
+    found[5] = Sample(odd.variant, odd.settings, odd.points, odd.seconds * 1.5)
     fit = fit_steps(found, synthetic.SHAPE, synthetic.MACHINE, synthetic.BASE)
     left_out = fit.leave_one_out()
     assert left_out[5] == pytest.approx(1 / 1.5 - 1, abs=1e-4)
@@ -92,7 +92,11 @@ def test_noisy_points_count_less():
     found = synthetic.samples(synthetic.SHARED, 0.0, rng)
     rough = [
         Sample(
-            s.variant, s.settings, s.point, s.seconds * (2 if i % 5 == 0 else 1), 0.5 * (i % 5 == 0)
+            s.variant,
+            s.settings,
+            s.points,
+            s.seconds * (2 if i % 5 == 0 else 1),
+            0.5 * (i % 5 == 0),
         )
         for i, s in enumerate(found)
     ]
@@ -110,7 +114,7 @@ def test_a_variant_whose_kernels_are_of_another_form_does_not_pull_the_others():
     odd = [
         s
         if s.variant == "fp32"
-        else Sample(s.variant, s.settings, s.point, s.seconds * (2 if s.point.tokens > 16 else 1))
+        else Sample(s.variant, s.settings, s.points, s.seconds * (2 if s.tokens > 16 else 1))
         for s in found
     ]
     fit = fit_steps(odd, synthetic.SHAPE, synthetic.MACHINE, synthetic.BASE)
@@ -180,7 +184,7 @@ def test_a_profile_made_of_measurements_predicts_their_steps(calibration, tmp_pa
     for name, settings in synthetic.VARIANTS.items():
         time = step_time(measured.header.shape, profile.measured_device(), settings, profile)
         errors = [
-            time.seconds(s.point.prefill, s.point.decode) / s.seconds - 1
+            sum(time.seconds(p.prefill, p.decode) for p in s.points) / s.seconds - 1
             for s in found.fit.samples
             if s.variant == name
         ]

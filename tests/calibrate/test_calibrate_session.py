@@ -24,7 +24,7 @@ from calibrate.measure.hardware import (  # noqa: E402
     measure_memory_bandwidth,
 )
 from calibrate.measure.links import measure_links, measure_split  # noqa: E402
-from calibrate.measure.plan import Plan, Sizes  # noqa: E402
+from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: E402
 from calibrate.measure.points import StepPoint, grid  # noqa: E402
 from calibrate.measure.records import (  # noqa: E402
     MemoryRecord,
@@ -34,6 +34,7 @@ from calibrate.measure.records import (  # noqa: E402
 )
 from calibrate.measure.session import calibrate  # noqa: E402
 from calibrate.measure.steps import Loaded, measure_memory, measure_point  # noqa: E402
+from calibrate.measure.stretches import ServedRecord  # noqa: E402
 from calibrate.models import load_model  # noqa: E402
 from calibrate.show import measured_text  # noqa: E402
 from planner.catalog.models import ModelShape  # noqa: E402
@@ -46,6 +47,7 @@ TINY = ModelShape(
 )  # fmt: skip
 NOT_SERVED = TINY.model_copy(update={"arch": "enc-dec", "n_layers_dec": 2})
 ONCE = Repeats(warmup=0, least=1, most=2, spread=1.0, seconds=0.1)
+SERVING = Serving((1, 3), 0.3, 16, 64)
 SIZES = Sizes(matmul=(64,), memory=2**16, disk=2**16, host=2**16, links=(), split=())
 
 
@@ -56,7 +58,30 @@ def points(limit):
 
 def plan(*variants, **changes):
     settings = {"source": TINY, "variants": variants, "points": points, "device": CPU}
-    return Plan(**settings | {"repeats": ONCE, "sizes": SIZES} | changes)
+    return Plan(**settings | {"repeats": ONCE, "sizes": SIZES, "serving": SERVING} | changes)
+
+
+def timed_alike(measured):
+    """Return the measurements with durations that depend on sizes alone, on any machine."""
+
+    def seconds(point):
+        return 1e-3 + 1e-5 * point.tokens + 1e-6 * point.context
+
+    def alike(record):
+        if record.kind == "step":
+            return record.model_copy(update={"seconds": seconds(record.point), "reference": 1e-3})
+        if record.kind == "served":
+            stretches = tuple(
+                each.model_copy(update={"seconds": sum(seconds(s.point) for s in each.steps)})
+                for each in record.stretches
+            )
+            return record.model_copy(update={"stretches": stretches, "reference": 1e-3})
+        if record.kind in {"matmul", "bytes"}:
+            return record.model_copy(update={"seconds": record.size**2 / 1e9})
+        return record
+
+    records = {key: alike(record) for key, record in measured.records.items()}
+    return dataclasses.replace(measured, records=records)
 
 
 def ignore(_share):
@@ -86,11 +111,26 @@ def test_every_point_of_every_variant_is_measured(measured):
     assert all(each.reference for each in found.of(StepRecord))
 
 
+def test_every_variant_serves_and_its_steps_are_timed_from_token_to_token(measured):
+    found = measured[1].measured.of(ServedRecord)
+    assert {(each.variant, each.clients) for each in found} == {
+        (variant, clients)
+        for variant in ("fp32", "int8", "fp32+structured:0.5")
+        for clients in (1, 3)
+    }
+    for each in found:
+        points = [step.point for stretch in each.stretches for step in stretch.steps]
+        assert sum(stretch.seconds for stretch in each.stretches) <= SERVING.seconds
+        assert max(point.sequences for point in points) <= each.clients
+        assert max(point.tokens for point in points) <= 16
+        assert {"prefill", "decode"} <= {point.kind for point in points}
+
+
 def test_what_the_device_cannot_run_is_recorded_with_the_reason(measured):
     variants = {each.variant: each for each in measured[1].measured.of(VariantRecord)}
     graphs = variants["bf16+cuda_graphs"]
     assert "CUDA" in graphs.unsupported
-    assert graphs.settings is None  # a scenario has no word for how kernels are launched
+    assert graphs.settings.launch == "cuda_graphs"
     assert variants["int8"].unsupported is None
     assert variants["fp32"].weight_bytes > variants["fp32+structured:0.5"].weight_bytes > 0
 
@@ -133,7 +173,7 @@ def test_a_later_run_adds_a_variant_and_keeps_the_rest(measured, tmp_path):
 
 
 def test_a_profile_is_made_of_it(measured):
-    found = calibration_of(measured[1].measured, "tiny")
+    found = calibration_of(timed_alike(measured[1].measured), "tiny")
     profile = found.profile
     assert set(profile.settings) == {"weights.int8-int8", "pruning.structured:0.5"}
     assert profile.measured_device().name.endswith(f"{torch.get_num_threads()} threads")

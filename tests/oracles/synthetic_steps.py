@@ -54,12 +54,12 @@ POINTS, FEW_POINTS = cpu_points(2048), quick_points(2048)
 
 def samples(truth, noise, rng, variants=("fp32",), points=POINTS):
     """Return steps with the coefficients `truth`, and log-normal noise."""
-    blank = [Sample(name, VARIANTS[name], point, 1.0) for name in variants for point in points]
+    blank = [Sample(name, VARIANTS[name], (point,), 1.0) for name in variants for point in points]
     parameters = [Parameter(name, 1.0, 1.0, 1.0, "plain") for name in truth]
     exact = StepModel(blank, SHAPE, MACHINE, parameters).seconds(list(truth.values()))
     seconds = exact * np.exp(noise * rng.normal(size=len(exact)))
     return [
-        Sample(each.variant, each.settings, each.point, float(time))
+        Sample(each.variant, each.settings, each.points, float(time))
         for each, time in zip(blank, seconds, strict=True)
     ]
 
@@ -97,8 +97,8 @@ def records(truth, noise, rng, variants=tuple(VARIANTS), points=POINTS):
     found += [
         StepRecord(
             variant=each.variant,
-            prefill=each.point.prefill,
-            decode=each.point.decode,
+            prefill=each.points[0].prefill,
+            decode=each.points[0].decode,
             reference=0.03,
             **timed(each.seconds),
         )

@@ -92,6 +92,7 @@ S[settings.Settings] = st.builds(
     kv_cache=st.sampled_from(["bf16", "fp8"]),
     activations=optional(st.just("bf16")),
     pruning=S[settings.Pruning],
+    launch=st.sampled_from(["default", "eager", "compile", "cuda_graphs"]),
 )
 
 S[stages.StagePart] = st.builds(

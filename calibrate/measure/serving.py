@@ -1,0 +1,119 @@
+"""Measure steps as they come in serving: the real engine, clients that wait for their answers."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibrate.engine import Engine
+from calibrate.measure.clock import stopwatch
+from calibrate.measure.hardware import synchroniser
+from calibrate.measure.stretches import ServedRecord, stretches_of
+from calibrate.runner import Chunk, Runner
+from calibrate.scheduling import Limits
+from planner.traffic.spec import Traffic
+
+if TYPE_CHECKING:
+    from calibrate.engine import StepLog
+    from calibrate.measure.plan import Serving
+    from calibrate.measure.steps import Loaded
+    from planner.traffic.requests import Requests
+
+#: Times that the reference step is taken before and after.
+_REFERENCES = 10
+#: Tokens in a block of KV cache.
+_BLOCK = 16
+#: Of prompts and answers, as a share of the longest sequence: mean, most. [-]
+_PROMPT, _OUTPUT = (1 / 8, 1 / 2), (1 / 24, 1 / 4)
+
+
+def measure_served(loaded: Loaded, base: Loaded, plan: Serving, clients: int) -> ServedRecord:
+    """Serve `clients` for some seconds, and return how long stretches of steps took.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        What serves: a decoder.
+    base : Loaded
+        Whose shortest step tells how fast the machine is.
+    plan : Serving
+        How long, with which limits.
+    clients : int
+        How many, >= 1.
+
+    Raises
+    ------
+    InputError
+        If the cache does not fit into memory.
+    """
+    longest = min(plan.max_model_len, loaded.model.shape.max_position)
+    limits = Limits(
+        scheduler="chunked",
+        max_num_seqs=clients,
+        max_num_batched_tokens=max(plan.max_num_batched_tokens, clients),
+        block_size=_BLOCK,
+        blocks=clients * -(-longest // _BLOCK),
+        max_model_len=longest,
+    )
+    runner = Runner(loaded.model.model, clients, longest)
+    reference = Runner(base.model.model, 1, 2)
+    vocabulary = loaded.model.shape.vocab_size
+    before = _reference(reference)
+    steps = _serve(runner, limits, _requests(clients, longest, plan.seconds), vocabulary)
+    return ServedRecord(
+        variant=loaded.variant.name,
+        clients=clients,
+        reference=float(np.median([*before, *_reference(reference)])),
+        stretches=stretches_of(steps),
+    )
+
+
+def _requests(clients: int, longest: int, seconds: float) -> Requests:
+    """Return the requests of `clients` that think for a tenth of a second, drawn anew for each."""
+
+    def lengths(mean: float, most: float) -> dict[str, float]:
+        return {"mean": max(1.0, mean * longest), "cv": 1.0, "max": max(2, int(most * longest))}
+
+    traffic = Traffic.model_validate(
+        {
+            "duration": seconds,
+            "arrivals": {
+                "kind": "closed_loop",
+                "clients": clients,
+                "think": {"kind": "exponential", "mean": 0.1},
+            },
+            "lengths": {
+                "kind": "lognormal",
+                "prompt": lengths(*_PROMPT),
+                "output": lengths(*_OUTPUT),
+            },
+        }
+    )
+    return traffic.draw(clients, 0, Path())
+
+
+def _serve(runner: Runner, limits: Limits, requests: Requests, vocabulary: int) -> list[StepLog]:
+    """Serve `requests` until their time is over; return all steps."""
+    longest = int(requests.prompt_tokens.max())
+    text = np.random.default_rng(0).integers(0, vocabulary, 2 * longest).tolist()
+
+    def prompt_of(row: int) -> list[int]:
+        start = row % longest
+        return text[start : start + int(requests.prompt_tokens[row])]
+
+    gc.collect()
+    gc.freeze()  # as the server does
+    try:
+        replay = Engine(runner.step, limits).replay(requests, prompt_of, until=requests.end_s)
+    finally:
+        gc.unfreeze()
+    return replay.steps
+
+
+def _reference(runner: Runner) -> list[float]:
+    """Return the seconds of the shortest step, some times over."""
+    finish = synchroniser(runner.device)
+    return [stopwatch(lambda: runner.step([Chunk(0, [0], 0)]), finish) for _ in range(_REFERENCES)]
