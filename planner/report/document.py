@@ -75,6 +75,8 @@ class Table:
         Below it.
     folded : bool
         Whether a page shows its title only until it is opened.
+    most : int
+        Rows that a page shows; files of numbers have all.
     """
 
     name: str
@@ -83,6 +85,14 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     note: str = ""
     folded: bool = False
+    most: int = 600
+
+    @property
+    def left_out(self) -> str:
+        """What a page says of rows that it does not show; empty if it shows all."""
+        if len(self.rows) <= self.most:
+            return ""
+        return f"The first {self.most:,} of {len(self.rows):,} rows; --tables writes all of them."
 
 
 @dataclass(frozen=True)

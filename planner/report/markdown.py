@@ -57,7 +57,9 @@ def _block(block: nouns.Block, picture: Callable[[str], str] | None) -> Iterator
     match block:
         case nouns.Table():
             yield f"**{escaped(block.title)}**"
-            yield _table(block.columns, block.rows)
+            yield _table(block.columns, block.rows[: block.most])
+            if block.left_out:
+                yield escaped(block.left_out)
             if block.note:
                 yield escaped(block.note)
         case nouns.Chart():

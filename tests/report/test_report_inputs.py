@@ -109,7 +109,7 @@ def test_only_plain_files_are_read(tmp_path):
         (tmp_path / "pipe.json", "must be a plain file"),
         ("/dev/zero", "must be a plain file"),
         (tmp_path / "none.json", "No such file"),
-        (tmp_path, "it has no summary.json"),
+        (tmp_path, "it has no summary.json or"),
     ]:
         assert words in refused(planner("report", path, "-o", tmp_path / "r.html"))
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, shown
 from planner.report.inputs.simulated import Found, Simulated
+from planner.report.inputs.swept import Swept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 MOST_BYTES = 64_000_000
 #: Most problems of one file that are listed.
 MOST_PROBLEMS = 10
-#: The summary in a folder of a run.
-SUMMARY = "summary.json"
+#: The result in a folder that ``--out`` wrote, by command.
+RESULTS = ("summary.json", "sweep.json", "plan.json")
 #: By kind: keys that only such a result has, and how it is read.
 KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "simulate": (frozenset({"scenario", "metrics", "requests", "parts"}), Simulated),
+    "sweep": (frozenset({"scenario", "vary", "cells"}), Swept),
 }
 
 
@@ -64,10 +66,11 @@ def read_input(path: Path) -> Input:
         If there is none, it is no plain file, too large, no JSON, or of no kind that is known.
     """
     folder = path.is_dir()
-    file = path / SUMMARY if folder else path
-    if folder and not os.path.lexists(file):
+    there = [path / name for name in RESULTS if os.path.lexists(path / name)] if folder else [path]
+    if not there:
         rule = "must be a folder that --out wrote, or a file with the JSON that a command printed"
-        raise InputError(Problem(f"{rule}; it has no {SUMMARY}", file=str(path)))
+        raise InputError(Problem(f"{rule}; it has no {' or '.join(RESULTS)}", file=str(path)))
+    file = there[0]
     content = _parse(file, _bytes(file, follow=not folder))
     for kind, (keys, model) in KINDS.items():
         if keys <= content.keys():

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError
 from planner.report.inputs.reading import read_input
 from planner.report.inputs.simulated import Simulated
+from planner.report.inputs.swept import Swept
 from planner.report.pages.compare import compare_document
 from planner.report.pages.simulate import simulate_document
+from planner.report.pages.sweep import sweep_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from planner.report.document import Document
+    from planner.report.inputs.reading import Input
     from planner.results.summary import Result
 
 
@@ -30,10 +33,21 @@ def document_of(paths: Sequence[Path]) -> Document:
     runs = [(each.label, each.content) for each in inputs if isinstance(each.content, Simulated)]
     if len(inputs) == len(runs) == 1:
         return simulate_document(runs[0][1])
+    if len(inputs) == 1:
+        return _document(inputs[0])
     if len(inputs) == len(runs):
         return compare_document(runs)
     kinds = ", ".join(each.kind for each in inputs)
     raise InputError(f"RUN: must all be of simulate to stand side by side, got: {kinds}")
+
+
+def _document(only: Input) -> Document:
+    """Return the report of one result that is no simulation."""
+    match only.content:
+        case Swept():
+            return sweep_document(only.content)
+        case _:
+            raise AssertionError(f"no page for {only.kind}")
 
 
 def document_of_result(result: Result) -> Document:

@@ -35,3 +35,100 @@
     });
   }
 })();
+(() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const WIDTH = 640, HEIGHT = 300, LEFT = 64, RIGHT = 12, TOP = 30, BOTTOM = 44;
+  const DASHES = ["", "7 4"];
+  const plain = (value) => Number(value.toPrecision(4)).toLocaleString("en");
+  const draw = (name, attributes, text) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (text !== undefined) made.textContent = text;
+    return made;
+  };
+  const scale = (low, high, from, to) => (value) =>
+    from + ((value - low) / (high - low || 1)) * (to - from);
+  const ticks = (low, high) => {
+    const step = 10 ** Math.floor(Math.log10((high - low) / 4 || 1));
+    const by = [1, 2, 5, 10].map((each) => each * step).find((each) => (high - low) / each <= 5);
+    const first = Math.ceil(low / by);
+    return Array.from({ length: Math.floor(high / by) - first + 1 }, (_, k) => (first + k) * by);
+  };
+  const chart = (line, metric, at) => {
+    const series = line.statistics.map((_, k) => line.x.map((_, place) => {
+      const key = at.map((each, axis) => (axis === line.axis ? place : each)).join(",");
+      return metric.values[key]?.[k] ?? null;
+    }));
+    const bounds = metric.bounds.map(([text, seconds]) => [text, 1000 * seconds]);
+    const known = series.flat().filter((each) => each !== null);
+    const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+    const label = known.length
+      ? `${metric.name} by ${line.label}, milliseconds: ` + line.statistics.map((name, k) =>
+        `${name} ${series[k].map((each) => (each === null ? "*" : plain(each))).join(", ")}`).join("; ")
+      : `${metric.name}: not known at these settings`;
+    svg.setAttribute("aria-label", label);
+    if (!known.length) {
+      svg.append(draw("text", { x: LEFT, y: HEIGHT / 2 }, `${metric.name}: not known at these settings`));
+      return svg;
+    }
+    const top = 1.08 * Math.max(...known, ...bounds.map((each) => each[1]).filter((each) => each < 4 * Math.max(...known)));
+    const xs = line.x.map(Number);
+    const x = scale(Math.min(...xs), Math.max(...xs), LEFT, WIDTH - RIGHT);
+    const y = scale(0, top, HEIGHT - BOTTOM, TOP);
+    for (const tick of ticks(0, top)) {
+      svg.append(draw("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }));
+      svg.append(draw("text", { class: "end", x: LEFT - 8, y: y(tick) + 5 }, plain(tick)));
+    }
+    for (const tick of ticks(Math.min(...xs), Math.max(...xs))) {
+      svg.append(draw("text", { class: "middle", x: x(tick), y: HEIGHT - BOTTOM + 20 }, plain(tick)));
+    }
+    svg.append(draw("text", { class: "middle", x: (LEFT + WIDTH) / 2, y: HEIGHT - 6 }, line.label));
+    svg.append(draw("line", { class: "now", x1: x(xs[at[line.axis]]), x2: x(xs[at[line.axis]]), y1: TOP, y2: HEIGHT - BOTTOM }));
+    for (const [, bound] of bounds) {
+      if (bound < top) svg.append(draw("line", { class: "bound", x1: LEFT, x2: WIDTH - RIGHT, y1: y(bound), y2: y(bound) }));
+    }
+    series.forEach((values, k) => {
+      const points = values.map((each, place) => [xs[place], each]).filter((each) => each[1] !== null);
+      const path = points.map(([a, b], n) => `${n ? "L" : "M"}${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("");
+      svg.append(draw("path", { class: `series series${k}`, d: path, "stroke-dasharray": DASHES[k] ?? "" }));
+      for (const [a, b] of points) svg.append(draw("circle", { class: `dot series${k}`, cx: x(a), cy: y(b), r: 3.5 }));
+    });
+    let from = LEFT;
+    for (const [k, name] of line.statistics.entries()) {
+      svg.append(draw("line", { class: `series series${k}`, x1: from, x2: from + 28, y1: 14, y2: 14, "stroke-dasharray": DASHES[k] ?? "" }));
+      svg.append(draw("text", { x: from + 34, y: 19 }, `${metric.name} ${name}, ms`));
+      from += 160;
+    }
+    if (bounds.length) {
+      svg.append(draw("line", { class: "bound", x1: from, x2: from + 28, y1: 14, y2: 14 }));
+      svg.append(draw("text", { x: from + 34, y: 19 }, bounds.map((each) => each[0]).join(", ")));
+    }
+    return svg;
+  };
+  for (const box of document.querySelectorAll(".explorer")) {
+    const data = JSON.parse(box.querySelector('script[type="application/json"]').textContent);
+    const sliders = [...box.querySelectorAll("input[type=range]")];
+    const outputs = [...box.querySelectorAll("output")];
+    const fields = [...box.querySelectorAll(".result")];
+    const metric = box.querySelector("select");
+    const update = () => {
+      const at = sliders.map((each) => Number(each.value));
+      sliders.forEach((each, k) => {
+        const value = data.axes[k][at[k]];
+        outputs[k].textContent = value;
+        each.setAttribute("aria-valuetext", value);
+      });
+      const found = data.results[at.join(",")];
+      fields.forEach((field, k) => {
+        const [text, state] = found?.[k] ?? ["not computed", ""];
+        field.textContent = text;
+        field.className = `result ${state}`;
+      });
+      if (metric) {
+        box.querySelector(".line").replaceChildren(chart(data.line, data.line.metrics[metric.value], at));
+      }
+    };
+    for (const each of [...sliders, metric]) each?.addEventListener("input", update);
+    update();
+  }
+})();
