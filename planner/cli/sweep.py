@@ -58,6 +58,7 @@ def sweep(  # noqa: PLR0917 - typer's options
             seed=seed,
             store=None if out is None else out / "cells.jsonl",
             jobs=jobs,
+            command=command_line(),
             progress=advance,
         )
     if out is not None:

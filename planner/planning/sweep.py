@@ -72,11 +72,17 @@ class Sweep:
     cells : tuple of dict
         One for each point, in the order of the grid, as the JSON has them: ``values`` by key,
         ``error`` (the reason why it could not be simulated, or None) and the results.
+    today : tuple of int or None
+        By axis the place of the value that leaves the scenario as it is; None where none does.
+    command : str
+        Command line.
     """
 
     title: str
     axes: tuple[Axis, ...]
     cells: tuple[dict[str, Any], ...]
+    today: tuple[int | None, ...] = ()
+    command: str = ""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat row for each cell: the varied keys, then columns with their units."""
@@ -93,14 +99,16 @@ class Sweep:
         return {
             "schema_version": SCHEMA_VERSION,
             "tool_version": __version__,
+            "command": self.command,
             "scenario": self.title,
             "vary": [
                 {
                     "key": axis.key,
                     "unit": axis.unit or None,
                     "values": [each.data for each in axis.choices],
+                    "today": today,
                 }
-                for axis in self.axes
+                for axis, today in zip(self.axes, self.today, strict=True)
             ],
             "cells": list(self.cells),
         }
@@ -114,6 +122,7 @@ def sweep(
     seed: int | None = None,
     store: Path | None = None,
     jobs: int = -1,
+    command: str = "",
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
 ) -> Sweep:
     """Simulate a scenario at every point of a grid.
@@ -132,6 +141,8 @@ def sweep(
         File that keeps each cell as it is done; cells in it are not simulated again.
     jobs : int
         Processes; -1 for one on each core.
+    command : str
+        Command line, for the result.
     progress : callable
         Called now and then with the share of the cells that are done.
 
@@ -167,7 +178,7 @@ def sweep(
         if kept is not None and result["error"] is None:  # a reason may go away: memory, a file
             kept.keep(keys[k], result)
         progress(len(done) / len(settings))
-    _refuse_if_all_failed(list(done.values()))
+    _refuse_if_all_failed([done[k] for k in sorted(done)])
     cells = tuple(
         {
             "values": {a.key: value.data for a, value in zip(axes, points[k], strict=True)},
@@ -175,7 +186,7 @@ def sweep(
         }
         for k in range(len(points))
     )
-    return Sweep(title, axes, cells)
+    return Sweep(title, axes, cells, tuple(_today(source, axis) for axis in axes), command)
 
 
 def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
@@ -223,6 +234,20 @@ def _axis(source: Source, key: str, items: tuple[Any, ...], written: str) -> Axi
     if unknown:
         raise InputError([Problem(each.message, each.path, written) for each in unknown])
     return axis
+
+
+def _today(source: Source, axis: Axis) -> int | None:
+    """Return the place of the value of an axis that leaves the scenario as it is."""
+    own = read_scenario(*source)
+    for k, value in enumerate(axis.choices):
+        setting = f"{axis.key}={value.text}"
+        try:
+            changed = read_scenario(*source._replace(overrides=(*source.overrides, setting)))
+        except InputError:
+            continue
+        if changed == own:
+            return k
+    return None
 
 
 def _document(source: Source) -> Document:

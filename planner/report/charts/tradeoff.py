@@ -99,7 +99,7 @@ def load(
         turn = knee(curve.points)
         if turn is not None:
             at = heights[xs.index(turn)]
-            label = f"knee at {turn:.3g} req/s"
+            label = f"knee at {turn:.3g} req/s" if len(curves) <= 2 else "knee"
             _, labels = axes.get_legend_handles_labels()
             axes.plot(
                 [turn], [at], marker="D", markersize=9, color=style(index)["color"],

@@ -18,6 +18,7 @@ class Axis(Found):
     key: Text
     unit: Text | None = None
     values: Annotated[list[JsonValue], Field(min_length=1, max_length=_CELLS)]
+    today: Count | None = None
 
 
 class CellObjective(Objective):

@@ -177,7 +177,10 @@ def explorer(found: Swept) -> nouns.Explorer:
 
 
 def _start(found: Swept, k: int) -> int:
-    """Return the first value of an axis whose cells include one that meets its objectives."""
+    """Return the value of an axis as it is today, or the first that can meet the objectives."""
+    today = found.vary[k].today
+    if today is not None and today < len(found.vary[k].values):
+        return today
     for at, value in enumerate(found.vary[k].values):
         cells = [cell for cell in found.cells if cell.values.get(found.vary[k].key) == value]
         if any(cell.objectives_met for cell in cells):
@@ -222,6 +225,7 @@ def load_charts(found: Swept) -> Iterator[Chart]:
     if len(rates) < 3:
         return
     outcomes = [each for cell in found.cells for each in cell.objectives or () if not each.class_]
+    now = today(found)
     for metric in METRICS[:2]:
         curves = _curves(found, metric)
         if not curves:
@@ -232,8 +236,26 @@ def load_charts(found: Swept) -> Iterator[Chart]:
             name=f"load_{metric}",
             title=f"{metric} p95 against load",
             description=f"Latency by requests per second. {turns or 'No knee in these rates'}.",
-            draw=partial(charts.load, curves=curves, bounds=bounds_of(outcomes, metric)),
+            draw=partial(charts.load, curves=curves, bounds=bounds_of(outcomes, metric), today=now),
         )
+
+
+def today(found: Swept) -> float | None:
+    """Return the rate of requests of the scenario as it is; None where no cell has it [1/s]."""
+    for cell in found.cells:
+        values = [
+            axis.values[axis.today] if axis.today is not None and axis.today < len(axis.values)
+            else None
+            for axis in found.vary
+        ]  # fmt: skip
+        kept = [
+            cell.values.get(axis.key) == value
+            for k, (axis, value) in enumerate(zip(found.vary, values, strict=True))
+            if value is not None or _changes_rate(found, k)
+        ]
+        if all(kept):
+            return cell.offered_requests_per_s
+    return None
 
 
 def _curves(found: Swept, metric: str) -> list[charts.LoadCurve]:

@@ -37,7 +37,7 @@
 })();
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
-  const WIDTH = 640, HEIGHT = 300, LEFT = 64, RIGHT = 12, TOP = 30, BOTTOM = 44;
+  const HEIGHT = 320, LEFT = 64, RIGHT = 14, BOTTOM = 46, ROW = 20;
   const DASHES = ["", "7 4"];
   const plain = (value) => Number(value.toPrecision(4)).toLocaleString("en");
   const draw = (name, attributes, text) => {
@@ -54,13 +54,16 @@
     const first = Math.ceil(low / by);
     return Array.from({ length: Math.floor(high / by) - first + 1 }, (_, k) => (first + k) * by);
   };
-  const chart = (line, metric, at) => {
+  const chart = (line, metric, at, WIDTH) => {
     const series = line.statistics.map((_, k) => line.x.map((_, place) => {
       const key = at.map((each, axis) => (axis === line.axis ? place : each)).join(",");
       return metric.values[key]?.[k] ?? null;
     }));
     const bounds = metric.bounds.map(([text, seconds]) => [text, 1000 * seconds]);
     const known = series.flat().filter((each) => each !== null);
+    const entries = line.statistics.map((name, k) => [`series series${k}`, DASHES[k] ?? "", `${metric.name} ${name}, ms`]);
+    if (bounds.length) entries.push(["bound", "", bounds.map((each) => each[0]).join(", ")]);
+    const TOP = ROW * entries.length + 12;
     const svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
     const label = known.length
       ? `${metric.name} by ${line.label}, milliseconds: ` + line.statistics.map((name, k) =>
@@ -93,16 +96,12 @@
       svg.append(draw("path", { class: `series series${k}`, d: path, "stroke-dasharray": DASHES[k] ?? "" }));
       for (const [a, b] of points) svg.append(draw("circle", { class: `dot series${k}`, cx: x(a), cy: y(b), r: 3.5 }));
     });
-    let from = LEFT;
-    for (const [k, name] of line.statistics.entries()) {
-      svg.append(draw("line", { class: `series series${k}`, x1: from, x2: from + 28, y1: 14, y2: 14, "stroke-dasharray": DASHES[k] ?? "" }));
-      svg.append(draw("text", { x: from + 34, y: 19 }, `${metric.name} ${name}, ms`));
-      from += 160;
-    }
-    if (bounds.length) {
-      svg.append(draw("line", { class: "bound", x1: from, x2: from + 28, y1: 14, y2: 14 }));
-      svg.append(draw("text", { x: from + 34, y: 19 }, bounds.map((each) => each[0]).join(", ")));
-    }
+    entries.forEach(([name, dash, text], k) => {
+      const height = ROW * k + 10;
+      const sample = { class: name, x1: LEFT, x2: LEFT + 30, y1: height, y2: height };
+      svg.append(draw("line", dash ? { ...sample, "stroke-dasharray": dash } : sample));
+      svg.append(draw("text", { x: LEFT + 38, y: height + 5 }, text));
+    });
     return svg;
   };
   for (const box of document.querySelectorAll(".explorer")) {
@@ -125,10 +124,13 @@
         field.className = `result ${state}`;
       });
       if (metric) {
-        box.querySelector(".line").replaceChildren(chart(data.line, data.line.metrics[metric.value], at));
+        const place = box.querySelector(".line");
+        const width = Math.max(280, Math.min(704, place.clientWidth));
+        place.replaceChildren(chart(data.line, data.line.metrics[metric.value], at, width));
       }
     };
     for (const each of [...sliders, metric]) each?.addEventListener("input", update);
+    addEventListener("resize", update);
     update();
   }
 })();

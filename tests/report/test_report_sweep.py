@@ -1,0 +1,107 @@
+"""Reports of sweeps: what is said, drawn and embedded for the sliders."""
+
+import json
+
+import pytest
+from command_line import LLM, planner, refused
+
+from planner.report.document import Chart, Explorer, Table
+from planner.report.html.render import embedded_json, render_html
+from planner.report.pages.choose import document_of
+
+VARY = ["--vary", "traffic.arrivals.rate=5,20,60,300", "--vary", "fleet.replicas=1:2"]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Return the folder of a sweep over rates and replicas."""
+    home = tmp_path_factory.mktemp("sweep")
+    (home / "s.yaml").write_text(LLM.replace("small", '"</script><b>$x$"'))
+    short = ["--set", "traffic.duration=10 s", "--set", "simulation.replications=1"]
+    ran = planner("sweep", home / "s.yaml", *VARY, *short, "-q", "--jobs", "1",
+                  "--out", home / "out")  # fmt: skip
+    assert ran.code == 0, ran.err
+    return home / "out"
+
+
+@pytest.fixture(scope="module")
+def document(stored):
+    return document_of([stored])
+
+
+def block(document, kind):
+    (found,) = [each for each in document.blocks() if isinstance(each, kind)]
+    return found
+
+
+def test_every_cell_is_a_row_and_a_position_of_the_sliders(document, stored):
+    cells = json.loads((stored / "sweep.json").read_text())["cells"]
+    table, sliders = block(document, Table), block(document, Explorer)
+    assert len(table.rows) == len(sliders.results) == len(cells) == 8
+    assert [len(axis.values) for axis in sliders.axes] == [4, 2]
+    for row, (at, results) in zip(table.rows, sliders.results.items(), strict=True):
+        assert row[2:] == results
+        assert [cell.text for cell in row[:2]] == [
+            axis.values[k] for axis, k in zip(sliders.axes, at, strict=True)
+        ]
+
+
+def test_sliders_start_at_the_scenario_as_it_is(document):
+    sliders = block(document, Explorer)
+    assert [axis.values[axis.start] for axis in sliders.axes] == ["5", "2"]
+
+
+def test_latency_against_load_has_the_rate_of_today(document):
+    charts = {each.name: each for each in document.blocks() if isinstance(each, Chart)}
+    drawn = charts["load_ttft"].draw.keywords
+    assert [curve.label for curve in drawn["curves"]] == ["replicas 1", "replicas 2"]
+    cells = {curve.label: dict(curve.points) for curve in drawn["curves"]}
+    assert drawn["today"] in cells["replicas 2"]
+    assert drawn["bounds"] == [("ttft:p95<5s", 5.0)]
+
+
+def test_the_values_in_a_page_are_those_of_the_cells(document, stored):
+    cells = json.loads((stored / "sweep.json").read_text())["cells"]
+    line = block(document, Explorer).line
+    ttft = {metric["name"]: metric for metric in line["metrics"]}["ttft"]["values"]
+    first = cells[0]["metrics"]["ttft_s"]
+    assert ttft["0,0"] == [
+        pytest.approx(1000 * first[name]["value"], rel=1e-3) for name in ("p95", "p99")
+    ]
+    assert line["x"] == [5, 20, 60, 300]
+
+
+def test_no_text_ends_the_data_of_the_sliders(document):
+    text = render_html(document)
+    assert text.count("<script") == 2
+    assert "</script><b>" not in text
+    assert embedded_json({"a": "</script><!--"}) == r'{"a":"\u003c/script\u003e\u003c!--"}'
+
+
+def test_other_numbers_of_cells_than_points_are_refused(stored, tmp_path):
+    content = json.loads((stored / "sweep.json").read_text())
+    content["cells"].pop()
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    said = refused(planner("report", tmp_path / "x.json", "-o", tmp_path / "r.html"))
+    assert "must have 8 cells, one a point of vary, got 7" in said
+
+
+def test_results_of_different_commands_do_not_stand_side_by_side(stored, tmp_path):
+    said = refused(planner("report", stored, stored, "-o", tmp_path / "r.html"))
+    assert "must all be of simulate to stand side by side, got: sweep, sweep" in said
+
+
+def test_a_page_of_many_cells_is_small(stored, tmp_path):
+    content = json.loads((stored / "sweep.json").read_text())
+    content["vary"] = [
+        {"key": "a.rate", "unit": "req/s", "values": list(range(100)), "today": None},
+        {"key": "b", "unit": None, "values": list(range(50)), "today": 3},
+    ]
+    one = content["cells"][0]
+    content["cells"] = [
+        {**one, "values": {"a.rate": k, "b": j}} for k in range(100) for j in range(50)
+    ]
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    text = render_html(document_of([tmp_path / "x.json"]))
+    assert len(text.encode()) < 2_000_000
+    assert "The first 600 of 5,000 rows" in text
