@@ -54,7 +54,7 @@ def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) ->
             raise InputError(
                 Problem(f"must be a file with what was measured, got {what}", file=name)
             )
-    if engine_log.recognised(text):
+    if engine_log.recognised(engine_log.start_of(text)):
         return engine_log.read(text, name)
     if prometheus.recognised(text):
         return prometheus.read(text, name)
@@ -68,6 +68,11 @@ def _from_json(text: str, base: Path, name: str, max_size: float) -> Imported:
     for each in _JSON:
         if each.recognised(documents[0]):
             return each.read(documents)
+    if documents[0].get("kind").value == "header" and documents[0].has("rates", "requests"):
+        message = (
+            "must be measured requests, got the journal of a sweep; import its rows.csv instead"
+        )
+        raise documents[0].fail(message)
     if documents[0].has("output_tokens") or documents[0].has("osl"):
         return read_csv(base, name, max_size)
     raise _unknown(name)

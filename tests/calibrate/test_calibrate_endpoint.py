@@ -121,6 +121,7 @@ def test_the_key_is_sent_and_nowhere_else(tmp_path, monkeypatch, mood):
     assert SECRET not in ran.out + ran.err
     for file in tmp_path.iterdir():
         assert SECRET not in file.read_text()
+    assert "import its rows.csv" in refused(planner("import", tmp_path / "requests.jsonl"))
     assert SECRET not in repr(Target("http://x/v1", "chat", "m", False, 1.0, SECRET))
 
 
