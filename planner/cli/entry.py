@@ -14,6 +14,7 @@ from planner import __version__
 from planner.cli import (  # noqa: F401 - commands
     calibrate,
     capacity,
+    export,
     importing,
     report,
     scenarios,

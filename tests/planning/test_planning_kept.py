@@ -1,7 +1,7 @@
 """The store of results: what was kept is found again, whatever happened to the file."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
@@ -35,6 +35,7 @@ def test_a_line_that_a_crash_cut_off_costs_that_line_alone(path, cut):
     assert store.load() == found | {"c": {"x": 3}}
 
 
+@settings(deadline=None)
 @given(rubbish=st.binary(max_size=100))
 def test_rubbish_is_passed_over(rubbish, tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "cells.jsonl"
