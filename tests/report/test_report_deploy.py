@@ -93,6 +93,8 @@ CHANGES = [
     ("service.engine={scheduler: {kind: static, batch_size: 8, timeout: 50 ms}}",),
     ("service.model=gpt-oss-20b", "service.settings.weights=mxfp4"),
     ("fleet.device=MI300X",),
+    ("service.settings.launch=eager",),
+    ("service.settings.launch=compile",),
     ("fleet.replicas=1", "fleet.device=Xeon-8488C-2S"),
 ]
 
@@ -145,6 +147,10 @@ def test_the_flags_say_what_was_simulated():
     assert pairs["--gpu-memory-utilization"] == "0.9"
     assert "--pipeline-parallel-size" not in pairs
     assert "one of 2 replicas" in text
+    assert "--enforce-eager" in words(made("vllm", LLM, "service.settings.launch=eager"))
+    compiled = words(made("vllm", LLM, "service.settings.launch=compile"))
+    given_config = compiled[compiled.index("--compilation-config") + 1]
+    assert json.loads(given_config) == {"cudagraph_mode": "NONE"}
 
 
 @pytest.mark.parametrize(
@@ -157,6 +163,7 @@ def test_the_flags_say_what_was_simulated():
             "does not quantise to fp8 weights with bf16 arithmetic",
         ),
         (["service.settings.weights=fp8"], "quantised to FP8 while the model loads"),
+        (["service.settings.launch=cuda_graphs"], "compiles the model beside capturing"),
         (["service.settings.kv_cache=fp32"], "half of what was simulated"),
         (["service.settings.pruning={pattern: '2:4'}"], "no kernels for 2:4 sparsity"),
         (["service.settings.pruning={pattern: structured, rate: 0.3}"], "structured 30%"),

@@ -29,6 +29,7 @@ def notices_of(scenario: Scenario, system: System) -> Iterator[str]:
     yield from _weight_notices(system)
     yield from _kv_notices(system)
     yield from _pruning_notices(system)
+    yield from _launch_notices(system)
     yield from _scheduler_notices(system)
     yield from _place_notices(scenario, system)
 
@@ -83,6 +84,11 @@ def _kv_notices(system: System) -> Iterator[str]:
         )
     elif settings.kv_cache == "int8":
         yield "the INT8 KV cache has a scale per token and head, of which fewer backends know"
+
+
+def _launch_notices(system: System) -> Iterator[str]:
+    if system.service.settings.launch == "cuda_graphs":
+        yield "vLLM compiles the model beside capturing CUDA graphs, unlike simulated"
 
 
 def _pruning_notices(system: System) -> Iterator[str]:

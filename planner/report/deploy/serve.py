@@ -15,7 +15,7 @@ from planner.scenario.engine import Chunked, PrefillFirst
 from planner.scenario.service import ModelConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
@@ -28,6 +28,11 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 KV_DTYPES = {"fp8": "fp8", "int8": "int8_per_token_head"}
 #: Weights that vLLM quantises while it loads a 16-bit model, with a scale per channel.
 ONLINE = {("fp8", "fp8"): "fp8_per_channel"}
+#: How kernels are launched, where vLLM has to be told: by itself it compiles and captures graphs.
+LAUNCHES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "eager": (("--enforce-eager",),),
+    "compile": (("--compilation-config", '{"cudagraph_mode":"NONE"}'),),
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,7 @@ def _flags(system: System) -> Iterator[tuple[str, ...]]:
     yield "--gpu-memory-utilization", _share(engine.gpu_memory_utilization)
     if engine.kv_tokens is not None:
         yield "--num-gpu-blocks-override", str(engine.kv_tokens // engine.block_size)
+    yield from LAUNCHES.get(settings.launch, ())
     if isinstance(engine.scheduler, Chunked):
         yield ("--enable-chunked-prefill",)
         if not engine.scheduler.scheduler_reserve_full_isl:
