@@ -42,7 +42,7 @@ VARIABLES = {
 #: Longest text in a legend [characters].
 LONGEST = 48
 #: Width of a figure [inch] of 72 points; a page scales it.
-WIDTH = 5.4
+WIDTH = 4.9
 #: Mathematics would be read into names with dollars; ids must be the same in every run.
 _SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -59,7 +59,7 @@ _SETTINGS: dict[Any, Any] = {
     "font.size": 11.0,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "legend.fontsize": 10.5,
+    "legend.fontsize": 11.0,
     "legend.frameon": False,
     "legend.handlelength": 1.8,
     "lines.linewidth": 2.0,

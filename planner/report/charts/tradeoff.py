@@ -154,16 +154,36 @@ def front_of(points: Sequence[tuple[float, float]]) -> list[bool]:
     >>> front_of([(1, 5), (2, 3), (3, 4), (2, 3)])
     [True, True, False, True]
     """
+    front = front_points(points)
+    return [point in front for point in points]
+
+
+def front_points(points: Sequence[tuple[float, float]]) -> set[tuple[float, float]]:
+    """Return the points that no other beats in both numbers."""
     best, front = float("inf"), set()
     for x, y in sorted(set(points)):
         if y < best:
             best = y
             front.add((x, y))
-    return [point in front for point in points]
+    return front
 
 
-def choices(figure: Figure, points: Sequence[Choice], latency: str) -> None:
-    """Draw cost against latency: what meets the objectives, what does not, and the front."""
+def choices(
+    figure: Figure, points: Sequence[Choice], latency: str, bound: float | None = None
+) -> None:
+    """Draw cost against latency: what meets the objectives, what does not, and the front.
+
+    Parameters
+    ----------
+    figure : Figure
+        Empty.
+    points : sequence of Choice
+        The candidates.
+    latency : str
+        Which latency.
+    bound : float or None
+        What is asked of it. [s]
+    """
     axes = figure.subplots()
     for met, marker, colour, word in (
         (False, "x", BAD, "misses an objective"),
@@ -184,6 +204,9 @@ def choices(figure: Figure, points: Sequence[Choice], latency: str) -> None:
                 [each.cost], [1000 * each.seconds], marker="*", markersize=16, color=GOOD,
                 linestyle="none", label=legible(each.chosen), zorder=5,
             )  # fmt: skip
+    if bound is not None:
+        dashes = (0, (4, 3))
+        axes.axhline(1000 * bound, color=GOOD, linestyle=dashes, linewidth=1.2, label="bound")
     axes.set_xlabel("dollars per hour")
     axes.set_xlim(left=0)
     milliseconds_axis(axes, "y")

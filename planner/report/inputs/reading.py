@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, shown
+from planner.report.inputs.planned import Planned
 from planner.report.inputs.simulated import Found, Simulated
 from planner.report.inputs.swept import Swept
 
@@ -29,6 +30,7 @@ RESULTS = ("summary.json", "sweep.json", "plan.json")
 #: By kind: keys that only such a result has, and how it is read.
 KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "simulate": (frozenset({"scenario", "metrics", "requests", "parts"}), Simulated),
+    "plan": (frozenset({"scenario", "recommendation", "candidates"}), Planned),
     "sweep": (frozenset({"scenario", "vary", "cells"}), Swept),
 }
 

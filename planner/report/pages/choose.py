@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
+from planner.report.inputs.planned import Planned
 from planner.report.inputs.reading import read_input
 from planner.report.inputs.simulated import Simulated
 from planner.report.inputs.swept import Swept
 from planner.report.pages.compare import compare_document
+from planner.report.pages.plan import plan_document
 from planner.report.pages.simulate import simulate_document
 from planner.report.pages.sweep import sweep_document
 
@@ -44,6 +46,8 @@ def document_of(paths: Sequence[Path]) -> Document:
 def _document(only: Input) -> Document:
     """Return the report of one result that is no simulation."""
     match only.content:
+        case Planned():
+            return plan_document(only.content)
         case Swept():
             return sweep_document(only.content)
         case _:
