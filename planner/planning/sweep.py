@@ -160,6 +160,25 @@ def sweep(
     [[1.0, 0.002], [2.0, 0.002]]
     """
     source = Source(read_text(path), str(path), path.parent, tuple(overrides), seed)
+    return sweep_source(source, vary, store=store, jobs=jobs, command=command, progress=progress)
+
+
+def sweep_source(
+    source: Source,
+    vary: Sequence[str],
+    *,
+    store: Path | None = None,
+    jobs: int = -1,
+    command: str = "",
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
+) -> Sweep:
+    """Simulate a scenario that has been read at every point of a grid, as :func:`sweep` does.
+
+    Raises
+    ------
+    InputError
+        As there.
+    """
     title = read_scenario(*source).name
     axes = read_axes(source, vary)
     points = list(itertools.product(*(axis.choices for axis in axes)))

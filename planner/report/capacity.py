@@ -22,8 +22,8 @@ INDENT = 13
 
 def render_capacity(found: Capacity) -> str:
     """Return the capacity with its interval, what ends it, and the objectives there."""
-    facts = list(_facts(found))
-    lines = [plain(f"{found.title}: {_headline(found)}"), ""]
+    facts = list(capacity_facts(found))
+    lines = [plain(f"{found.title}: {headline(found)}"), ""]
     lines += _objectives(found)
     for name, said in facts:
         folded = wrap(plain(said), MIN_WIDTH - INDENT)
@@ -31,7 +31,8 @@ def render_capacity(found: Capacity) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _headline(found: Capacity) -> str:
+def headline(found: Capacity) -> str:
+    """Return the capacity and its interval in a line."""
     if found.value is None:
         return "no capacity, an objective fails at any load"
     at_least = "at least " if found.ends_at == "most" else ""
@@ -50,7 +51,7 @@ def _number(found: Capacity, value: float | None) -> str:
     return f"{value:,.0f}" if found.unit == "clients" else rate(value)
 
 
-def _facts(found: Capacity) -> Iterator[tuple[str, str]]:
+def capacity_facts(found: Capacity) -> Iterator[tuple[str, str]]:
     """Yield name and text of what else is known."""
     yield "binds", _binds(found)
     if found.headroom is not None:

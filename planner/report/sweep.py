@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.report.json import indented
 from planner.report.numbers import NOTHING, UNBOUNDED, count, milliseconds, percent, rate
@@ -50,31 +50,57 @@ def _csv(value: object) -> object:
 
 def render_sweep(sweep: Sweep) -> str:
     """Return a table with one line a cell, reasons of those that could not run below it."""
+    shown = sweep_table(sweep, MOST_ROWS)
+    varied = " x ".join(axis.key for axis in sweep.axes)
+    out = [plain(f"{sweep.title}: {count(len(sweep.cells), 'cell')}, {varied}") + "\n\n"]
+    out.append(text_table(shown.head, shown.rows, left=shown.texts))
+    if len(sweep.cells) > MOST_ROWS:
+        more = len(sweep.cells) - MOST_ROWS
+        out.append(f"and {more:,} more; --json, --csv and --plot have all of them\n")
+    out += ["\n" + line + "\n" for line in shown.notes[:1]]
+    out += [line + "\n" for line in shown.notes[1:]]
+    return "".join(out)
+
+
+class SweepTable(NamedTuple):
+    """A sweep as rows of texts.
+
+    Parameters
+    ----------
+    head : list of str
+        Names of the columns.
+    rows : list of list of str
+        One for each cell.
+    texts : list of int
+        Columns that hold words rather than numbers.
+    notes : list of str
+        What the rows' marks mean.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+    texts: list[int]
+    notes: list[str]
+
+
+def sweep_table(sweep: Sweep, most: int) -> SweepTable:
+    """Return the first `most` cells as rows, and the reasons of those that could not run."""
     latencies = shown_latencies(sweep)
     reasons = list(dict.fromkeys(cell["error"] for cell in sweep.cells if cell["error"]))
-    labels = axis_labels(sweep.axes)
     head = [
-        *labels,
+        *axis_labels(sweep.axes),
         *(f"{metric} {statistic}, ms" for metric, statistic in latencies),
         "tokens/s", "load", "KV", "$/h", "objectives",
     ]  # fmt: skip
     rows = [
         [*map(_value, cell["values"].values()), *_cells(cell, latencies, reasons)]
-        for cell in sweep.cells[:MOST_ROWS]
+        for cell in sweep.cells[:most]
     ]
     texts = [k for k, axis in enumerate(sweep.axes) if not axis.numeric]
-    varied = " x ".join(axis.key for axis in sweep.axes)
-    out = [plain(f"{sweep.title}: {count(len(sweep.cells), 'cell')}, {varied}") + "\n\n"]
-    out.append(text_table(head, rows, left=[*texts, len(head) - 1]))
-    if len(sweep.cells) > MOST_ROWS:
-        more = len(sweep.cells) - MOST_ROWS
-        out.append(f"and {more:,} more; --json, --csv and --plot have all of them\n")
+    notes = [plain(f"[{k}] {reason}") for k, reason in enumerate(reasons, 1)]
     if any(cell["steady"] is False for cell in sweep.cells):
-        out.append(f"\n{UNBOUNDED}: no steady state, more requests come than the fleet serves\n")
-    if reasons:
-        out.append("\n")
-    out += [plain(f"[{k}] {reason}") + "\n" for k, reason in enumerate(reasons, 1)]
-    return "".join(out)
+        notes.insert(0, f"{UNBOUNDED}: no steady state, more requests come than the fleet serves")
+    return SweepTable(head, rows, [*texts, len(head) - 1], notes)
 
 
 def axis_labels(axes: Sequence[Axis]) -> list[str]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from planner.planning.sweep import Sweep
+    from planner.report.charts.drawing import Drawing
 
 #: Formats, by the end of the file's name.
 FORMATS = ("svg", "png", "pdf")
@@ -64,22 +64,30 @@ def plot_sweep(sweep: Sweep, suffix: str) -> bytes:
     suffix : str
         One of :data:`FORMATS`. The same sweep gives the same bytes.
     """
+    drawn, out = sweep_drawing(sweep), io.BytesIO()
     with styled():
-        drawn = _figure(sweep)
-        out = io.BytesIO()
         dated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[suffix]
         drawn.savefig(out, format=suffix, dpi=120, metadata=dated, facecolor=PAPER)
     return out.getvalue()
 
 
-def _figure(sweep: Sweep) -> Figure:
-    from matplotlib.figure import Figure  # noqa: PLC0415 - start-up
+def sweep_drawing(sweep: Sweep) -> Drawing:
+    """Return the same picture as a figure that a notebook shows."""
+    with styled():
+        drawn = _figure(sweep)
+    over = axis_labels(sweep.axes)[_horizontal(sweep)]
+    drawn.alternative = f"{plain(sweep.title)}: latencies and load over {over}"
+    return drawn
+
+
+def _figure(sweep: Sweep) -> Drawing:
+    from planner.report.charts.drawing import Drawing  # noqa: PLC0415 - start-up
 
     latencies, across = shown_latencies(sweep), _horizontal(sweep)
     lines = list(_lines(sweep, across))
     columns = min(2, len(latencies) + 1)
     rows = math.ceil((len(latencies) + 1) / columns)
-    figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
+    figure = Drawing(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for line, look in zip(lines, _looks(len(lines)), strict=True):
         for panel, (metric, statistic) in zip(panels, latencies, strict=False):
@@ -178,6 +186,8 @@ def _label(panels: Any, sweep: Sweep, across: int, used: int) -> None:  # noqa: 
     for panel in panels[:used]:
         panel.set_xlabel(label)
         panel.set_ylim(bottom=0)
+        if all(isinstance(each.data, int) for each in axis.choices):
+            panel.xaxis.get_major_locator().set_params(integer=True)
         if not axis.numeric:
             names = [plain(str(each.data))[:24] for each in axis.choices]
             panel.set_xticks(range(len(names)), names, rotation=30, ha="right")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.errors import InputError, Problem
-from planner.scenario.document import KeyPath, parse_yaml, read_text
+from planner.errors import InputError
+from planner.scenario.document import Document, KeyPath, parse_yaml, read_text
 from planner.scenario.overrides import apply_overrides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from planner.errors import Problem
 
 
 def locate(problems: Sequence[Problem], path: Path, overrides: Sequence[str]) -> list[Problem]:
@@ -31,11 +33,14 @@ def locate(problems: Sequence[Problem], path: Path, overrides: Sequence[str]) ->
         apply_overrides(document, overrides)
     except InputError:
         return list(problems)
-    return [
-        document.problem(_steps(each.path), each.message) if each.path and not each.file else each
-        for each in problems
-    ]
+    return [placed(each, document) for each in problems]
 
 
-def _steps(key: str) -> KeyPath:
-    return tuple(int(step) if step.isdigit() else step for step in key.split("."))
+def placed(problem: Problem, document: Document) -> Problem:
+    """Return a problem that names a key path, but no file, with the place of that key."""
+    if not problem.path or problem.file:
+        return problem
+    steps: KeyPath = tuple(
+        int(step) if step.isdigit() else step for step in problem.path.split(".")
+    )
+    return document.problem(steps, problem.message)

@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ VARIABLES = {
     GOOD: "--good",
     BAD: "--bad",
 }
+#: Characters of a title in one line.
+TITLE_WIDTH = 50
 #: Longest text in a legend [characters].
 LONGEST = 48
 #: Width of a figure [inch] of 72 points; a page scales it.
@@ -122,6 +125,19 @@ def legend_above(axes: Axes, columns: int = 3) -> None:
             handles, labels, loc="outside upper left", ncols=columns, borderaxespad=0.2,
             columnspacing=1.2,
         )  # fmt: skip
+
+
+def entitle(drawn: Figure, title: str) -> None:
+    """Put a title over a figure that is drawn: over its legend, which has the top for itself."""
+    title = textwrap.fill(plain(title), TITLE_WIDTH)
+    if not drawn.legends:
+        drawn.suptitle(title, fontsize=12, fontweight="bold", x=0.02, ha="left")
+        return
+    from matplotlib.font_manager import FontProperties  # noqa: PLC0415 - start-up
+
+    legend = drawn.legends[0]
+    legend.set_title(title, prop=FontProperties(size=12, weight="bold"))
+    legend.set_alignment("left")
 
 
 def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import html
 import io
 import re
-import textwrap
 from typing import TYPE_CHECKING
 
-from planner.report.charts.style import PAPER, VARIABLES, figure, styled
-from planner.report.plain import plain
+from planner.report.charts.style import PAPER, VARIABLES, entitle, figure, styled
 
 if TYPE_CHECKING:
     from planner.report.document import Chart
 
 #: Dots per inch of a PNG: sharp on paper and on a dense screen.
 DPI = 200
-#: Characters of a title in one line.
-TITLE_WIDTH = 50
 _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _COMMENT = re.compile(r"\s*<!--.*?-->", re.DOTALL)
 _OPENING = re.compile(r"<svg [^>]*viewBox=\"([^\"]+)\"[^>]*>")
@@ -69,10 +65,9 @@ def _drawn(chart: Chart, form: str, *, titled: bool) -> bytes:
     out = io.BytesIO()
     with styled():
         drawn = figure(chart.height)
-        if titled:
-            title = textwrap.fill(plain(chart.title), TITLE_WIDTH)
-            drawn.suptitle(title, fontsize=12, fontweight="bold", x=0.02, ha="left")
         chart.draw(drawn)
+        if titled:
+            entitle(drawn, chart.title)
         if form == "svg":
             paper = PAPER if titled else "none"
             drawn.savefig(out, format="svg", facecolor=paper, metadata={"Date": None})

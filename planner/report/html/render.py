@@ -15,7 +15,7 @@ from planner.report.charts.svg import svg_element
 from planner.report.plain import plain
 
 if TYPE_CHECKING:
-    from jinja2 import Environment, Template
+    from jinja2 import Environment
 
 #: What stands between a page and what a stranger may write into it.
 _POLICY = (
@@ -31,11 +31,15 @@ def render_html(document: nouns.Document) -> str:
     """Return `document` as a page; the same document gives the same bytes."""
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = _template().render(
-        document=document,
-        style=_resource("style.css"),
-        script=script,
-        policy=_POLICY.format(hash=f"sha256-{digest}"),
+    page = (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            document=document,
+            style=_resource("style.css"),
+            script=script,
+            policy=_POLICY.format(hash=f"sha256-{digest}"),
+        )
     )
     return page.lstrip()
 
@@ -62,23 +66,23 @@ def _resource(name: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _template() -> Template:
-    """Return the template of a page."""
+def environment() -> Environment:
+    """Return what the templates of pages are rendered in: every text in them is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - start-up
     from markupsafe import Markup  # noqa: PLC0415 - start-up
 
     def raw(text: str) -> Markup:
         return Markup(text)  # noqa: S704 - of this package: style, script, drawings
 
-    environment: Environment = Environment(
+    made: Environment = Environment(
         autoescape=True,
         loader=FunctionLoader(_resource),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.finalize = _shown
-    environment.filters |= {
+    made.finalize = _shown
+    made.filters |= {
         "chart": lambda chart: raw(svg_element(chart)),
         "runs": _runs,
         "data": lambda value: raw(embedded_json(value)),
@@ -87,7 +91,7 @@ def _template() -> Template:
         "explorer": explorer_data,
         "sort": sort_value,
     }
-    return environment.get_template("page.html.j2")
+    return made
 
 
 def _long(table: nouns.Table) -> set[int]:

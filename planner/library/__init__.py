@@ -1,0 +1,23 @@
+"""The planner from Python: what ``import planner`` offers.
+
+Scenarios that are read, changed and run; results that show themselves in a notebook, draw
+themselves, and become tables of pandas. See ``docs/library.md``.
+"""
+
+from planner.library.grid import Sweep
+from planner.library.limit import Capacity
+from planner.library.result import Result
+from planner.library.run import capacity, simulate, sweep
+from planner.library.scenario import Scenario, load, parse
+
+__all__ = [
+    "Capacity",
+    "Result",
+    "Scenario",
+    "Sweep",
+    "capacity",
+    "load",
+    "parse",
+    "simulate",
+    "sweep",
+]

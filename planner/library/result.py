@@ -1,0 +1,173 @@
+"""The result of a simulation, as the library hands it out."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import InputError, did_you_mean
+from planner.report.csv import csv_chunks
+from planner.report.document import Chart
+from planner.report.exports import write_page
+from planner.report.html.fragment import render_fragment
+from planner.report.pages.choose import document_of_result
+from planner.report.text import render_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from planner.evaluate import Run
+    from planner.report.document import Document
+    from planner.results.intervals import Estimate
+    from planner.results.objectives import Outcome
+
+#: Sections of a report that a notebook shows the tables of.
+_SHOWN = ("answer", "latency")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a simulation; made by :func:`planner.simulate`.
+
+    Parameters
+    ----------
+    run : planner.evaluate.Run
+        The result with everything that a report says, and a record of every request.
+    """
+
+    run: Run = field(repr=False)
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Estimate]]:
+        """Latencies of all requests [s]: ``metrics["ttft"]["p95"].value``, ``.low``, ``.high``.
+
+        Metrics are ``ttft, tpot, itl, e2e, wait``; statistics ``mean, p50, p90, p95, p99`` and
+        those that an objective bounds. A value that is not known, or has no bound, is None.
+        """
+        return self.run.result.whole.metrics.latency
+
+    @property
+    def parts(self) -> Mapping[str, Mapping[str, Mapping[str, float | None]]]:
+        """What ``ttft`` and ``e2e`` are made of [s]: ``parts["ttft"]["p99"]["wait"]``."""
+        return self.run.result.whole.metrics.parts
+
+    @property
+    def objectives(self) -> tuple[Outcome, ...]:
+        """What came of each objective of all requests, then of those of each class."""
+        result = self.run.result
+        groups = (result.whole, *result.classes.values())
+        return tuple(each for group in groups for each in group.objectives)
+
+    @property
+    def met(self) -> bool:
+        """Whether every objective is met."""
+        return self.run.result.met
+
+    @property
+    def steady(self) -> bool:
+        """False if more requests come than the fleet sustains."""
+        return self.run.result.steady
+
+    @property
+    def cost(self) -> Mapping[str, float | None]:
+        """``usd_per_hour`` and ``usd_per_million_output_tokens``; None where no price is known."""
+        return self.run.result.cost
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``planner simulate --json`` prints, as ``planner schema simulate`` says."""
+        return self.run.result.to_json()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the latencies, one a row.
+
+        Columns are ``class`` (empty for all requests), ``metric``, ``statistic``, and in seconds
+        ``value_s``, ``low_s``, ``high_s``.
+        """
+        import pandas as pd  # noqa: PLC0415 - takes half a second
+
+        result = self.run.result
+        rows = [
+            (name, metric, statistic, each.value, each.low, each.high)
+            for name, group in (("", result.whole), *result.classes.items())
+            for metric, statistics in group.metrics.latency.items()
+            for statistic, each in statistics.items()
+        ]
+        columns = ["class", "metric", "statistic", "value_s", "low_s", "high_s"]
+        frame = pd.DataFrame(rows, columns=columns)
+        return frame.astype(dict.fromkeys(columns[3:], float))
+
+    def requests(self) -> pd.DataFrame:
+        """Return every request that arrived, one a row: the columns of ``requests.csv.gz``."""
+        import pandas as pd  # noqa: PLC0415 - takes half a second
+
+        data = b"".join(csv_chunks(self.run.records))
+        texts = {"class": str, "status": str}
+        return pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=False, na_values=[""])
+
+    @property
+    def charts(self) -> tuple[str, ...]:
+        """Names of the charts that :meth:`plot` draws."""
+        return tuple(self._charts)
+
+    def plot(self, chart: str = "ttft_distribution") -> Figure:
+        """Return a chart as a figure of matplotlib.
+
+        Parameters
+        ----------
+        chart : str
+            One of :attr:`charts`.
+
+        Raises
+        ------
+        InputError
+            If this result has no such chart.
+        """
+        from planner.report.charts.drawing import drawing  # noqa: PLC0415 - imports matplotlib
+
+        if chart not in self._charts:
+            known = ", ".join(self._charts) or "none: nothing was measured"
+            near = did_you_mean(chart, self._charts)
+            raise InputError(f"chart: must be one of {known}, got {chart!r:.60}{near}")
+        return drawing(self._charts[chart])
+
+    def save(self, path: str | Path) -> None:
+        """Write the report: a page, ``.html``, or Markdown, ``.md``.
+
+        Raises
+        ------
+        InputError
+            If it has another ending or cannot be written.
+        """
+        from pathlib import Path  # noqa: PLC0415 - only for types above
+
+        write_page(self._document, Path(path), "path")
+
+    def __str__(self) -> str:
+        return render_text(self.run.result)
+
+    def __repr__(self) -> str:
+        return f"<Result {self._document.title!r}: {self._document.answer.text}>"
+
+    def _repr_html_(self) -> str:
+        """Return answer, objectives and percentiles, for a notebook."""
+        document = self._document
+        sections = [
+            replace(each, blocks=tuple(b for b in each.blocks if not isinstance(b, Chart)))
+            for each in document.sections
+            if each.name in _SHOWN
+        ]
+        return render_fragment(replace(document, sections=tuple(sections)))
+
+    @cached_property
+    def _document(self) -> Document:
+        return document_of_result(self.run.result)
+
+    @cached_property
+    def _charts(self) -> dict[str, Chart]:
+        return {each.name: each for each in self._document.blocks() if isinstance(each, Chart)}
