@@ -114,14 +114,41 @@ def run(  # noqa: PLR0917 - typer's options
 
 
 @app.command()
-def fit(
-    measurements: Annotated[Path, typer.Argument(help="measurements.jsonl of a calibration.")],
+def fit(  # noqa: PLR0917 - typer's options
+    measurements: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULTS",
+            help="measurements.jsonl of a calibration, or a CSV of measured serving points.",
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder; by default that of the measurements.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Points: a device of the catalogue; more of them share coefficients."),
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Points: vllm, trtllm, sglang, ...")] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Points: only of this data set; may be repeated.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Points: what to leave out in turn: deployment, tp, lengths, model."),
+    ] = None,
 ) -> str:
-    """Fit the step model to measurements; write profile.json, fit.txt and residuals.png."""
+    """Fit the step model to measured steps, or to results of load tests; write a profile."""
+    if measurements.name.endswith((".csv", ".csv.gz")):
+        if not device or engine is None:
+            raise InputError("fit must be told --device and --engine, since a table has several")
+        from calibrate.serving.command import fit_points  # noqa: PLC0415 - start-up
+
+        folder = folder_of(Path() if out is None else out)
+        return fit_points(
+            measurements, folder, name, device, engine, dataset or (), by or ("deployment",)
+        )
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
 
     measured = read_measurements(measurements)

@@ -23,7 +23,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,7 +33,6 @@ from planner.catalog.profile import Coefficient
 from planner.errors import InputError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
@@ -76,6 +75,11 @@ PHYSICAL: dict[str, Bounds] = {
     "request_overhead": Bounds(1e-6, 1.0),
     "link_efficiency": Bounds(0.05, 0.95),
     "link_latency": Bounds(1e-7, 1e-3),
+    "kv_efficiency": Bounds(0.1, 0.97),
+    "expert_compute": Bounds(0.02, 2.0),
+    "expert_storage": Bounds(0.05, 2.0),
+    "overhead_per_layer": Bounds(1e-7, 5e-3),
+    "overhead_per_moe_layer": Bounds(1e-7, 5e-3),
 }
 
 
@@ -118,6 +122,10 @@ class ServingFit:
         All metrics, in sample.
     evaluations : int
         Times that all experiments were simulated.
+    residuals : array, shape (metrics,)
+        At the optimum, see above.
+    jacobian : array, shape (metrics, coefficients)
+        Their derivatives by the logarithms of the coefficients.
     """
 
     start: Profile
@@ -125,23 +133,22 @@ class ServingFit:
     stderr: dict[str, float]
     rows: tuple[Row, ...]
     evaluations: int
+    residuals: Floats = field(repr=False, compare=False)
+    jacobian: Floats = field(repr=False, compare=False)
 
     @property
     def at_bound(self) -> list[str]:
         """Coefficients that a bound holds: the sign of a term that is missing or wrong."""
         return [name for name in self.values if name not in self.stderr]
 
-    def profile(self, name: str, created: dt.date, source: str) -> Profile:
-        """Return the start with the fitted coefficients in place of its own."""
-        fitted = {
+    def coefficients(self, source: str) -> dict[str, Coefficient]:
+        """Return the fitted coefficients, as a profile has them."""
+        return {
             key: Coefficient(
                 value=value, stderr=self.stderr.get(key), provenance="fitted", source=source
             )
             for key, value in self.values.items()
         }
-        return with_coefficients(self.start, fitted).model_copy(
-            update={"name": name, "created": created}
-        )
 
 
 def with_coefficients(profile: Profile, coefficients: Mapping[str, Coefficient]) -> Profile:
@@ -201,13 +208,18 @@ class _Problem:
     low: Floats
     high: Floats
     evaluations: int = 0
+    last: tuple[Floats, Floats] | None = None
 
     def residuals(self, x: Floats) -> Floats:
         """Return one residual per metric, shape (metrics,)."""
+        if self.last is not None and np.array_equal(self.last[0], x):
+            return self.last[1]
         self.evaluations += 1
         rows = predictions(self.experiments, self.at(x))
         ratio = np.array([row.predicted / row.measured for row in rows])
-        return np.asarray(np.log(ratio) * self.weights())
+        found = np.asarray(np.log(ratio) * self.weights())
+        self.last = (x.copy(), found)
+        return found
 
     def weights(self) -> Floats:
         """Return the weight of each residual: less than 1 where repeats spread widely."""
@@ -221,13 +233,15 @@ class _Problem:
         return with_values(self.start, dict(zip(self.names, np.exp(x).tolist(), strict=True)))
 
     def jacobian(self, x: Floats) -> Floats:
-        """Return the derivatives by central or, at a bound, one-sided differences."""
+        """Return the derivatives by differences towards the farther bound."""
+        here = self.residuals(x)
         columns = []
         for k in range(len(x)):
-            up, down = x.copy(), x.copy()
-            up[k] = min(x[k] + STEP, self.high[k])
-            down[k] = max(x[k] - STEP, self.low[k])
-            columns.append((self.residuals(up) - self.residuals(down)) / (up[k] - down[k]))
+            step = STEP if self.high[k] - x[k] > x[k] - self.low[k] else -STEP
+            moved = x.copy()
+            moved[k] = np.clip(x[k] + step, self.low[k], self.high[k])
+            columns.append((self.residuals(moved) - here) / (moved[k] - x[k]))
+        self.last = (x.copy(), here)
         return np.column_stack(columns)
 
     def free(self, x: Floats) -> npt.NDArray[np.bool_]:
@@ -274,32 +288,43 @@ def fit(
     """
     limits = {**PHYSICAL, **(bounds or {})}
     _check(experiments, values, limits)
+    problem = _problem(experiments, start, values, limits, tolerance)
+    x = _search(problem, values, rounds)
+    jacobian, residuals = problem.jacobian(x), problem.residuals(x)
+    stderr = _bootstrap(problem, x, jacobian, cluster, seed)
+    fitted = dict(zip(problem.names, np.exp(x).tolist(), strict=True))
+    rows = predictions(experiments, problem.at(x))
+    return ServingFit(start, fitted, stderr, rows, problem.evaluations, residuals, jacobian)
+
+
+def _problem(
+    experiments: Sequence[Experiment],
+    start: Profile,
+    values: Mapping[str, float],
+    limits: Mapping[str, Bounds],
+    tolerance: float,
+) -> _Problem:
     names = tuple(values)
-    problem = _Problem(
-        experiments,
-        start,
-        names,
-        tolerance,
-        np.log([limits[name].low for name in names]),
-        np.log([limits[name].high for name in names]),
-    )
-    x0 = np.clip(np.log(list(values.values())), problem.low + 1e-9, problem.high - 1e-9)
+    low = np.log([limits[name].low for name in names])
+    high = np.log([limits[name].high for name in names])
+    return _Problem(experiments, start, names, tolerance, low, high)
+
+
+def _search(problem: _Problem, values: Mapping[str, float], rounds: int) -> Floats:
+    """Return the logarithms of the coefficients at the minimum that is found from `values`."""
+    x = np.clip(np.log(list(values.values())), problem.low + 1e-9, problem.high - 1e-9)
     found = least_squares(
         problem.residuals,
-        x0,
+        x,
         jac=problem.jacobian,
         bounds=(problem.low, problem.high),
         loss="soft_l1",
-        f_scale=tolerance,
-        x_scale=1.0,
+        f_scale=problem.tolerance,
         xtol=1e-3,
-        ftol=1e-4,
+        ftol=1e-3,
         max_nfev=rounds,
     )
-    stderr = _bootstrap(problem, found.x, problem.jacobian(found.x), cluster, seed)
-    fitted = dict(zip(names, np.exp(found.x).tolist(), strict=True))
-    rows = predictions(experiments, problem.at(found.x))
-    return ServingFit(start, fitted, stderr, rows, problem.evaluations)
+    return np.asarray(found.x)
 
 
 def _check(
@@ -362,22 +387,31 @@ def _clusters(experiments: Sequence[Experiment], cluster: str | None) -> list[li
 
 def cross_validate(
     experiments: Sequence[Experiment],
-    start: Profile,
+    whole: ServingFit,
     by: str,
     bounds: Mapping[str, Bounds] | None = None,
     *,
-    values: Mapping[str, float],
     tolerance: float = 0.1,
-    rounds: int = 20,
+    rounds: int = 3,
+    folds: int | None = None,
 ) -> dict[str, tuple[Row, ...]]:
     """Return, for each group, what a fit without it predicts of it.
 
+    A fit without a group begins at the minimum of the linearised problem without it, which the
+    Jacobian of `whole` gives, and goes on from there with simulations of the other groups only.
+
     Parameters
     ----------
+    experiments : sequence of Experiment
+        Those that `whole` was fitted to, in that order.
+    whole : ServingFit
+        A fit to all of them.
     by : str
         Kind of group, a key of :attr:`~calibrate.serving.experiment.Experiment.groups`.
-    experiments, start, bounds, values, tolerance, rounds
+    bounds, tolerance, rounds
         As for :func:`fit`.
+    folds : int, optional
+        Groups are left out in so many lots instead of one by one: fewer fits.
 
     Raises
     ------
@@ -387,10 +421,48 @@ def cross_validate(
     groups = sorted({each.groups[by] for each in experiments})
     if len(groups) < 2:
         raise InputError(f"must have at least two groups of {by!r} to leave one out, got {groups}")
-    found = {}
-    for group in groups:
-        others = [each for each in experiments if each.groups[by] != group]
-        left = [each for each in experiments if each.groups[by] == group]
-        done = fit(others, start, bounds, values=values, tolerance=tolerance, rounds=rounds)
-        found[group] = predictions(left, with_values(start, done.values))
+    limits = {**PHYSICAL, **(bounds or {})}
+    lots = min(folds or len(groups), len(groups))
+    found: dict[str, tuple[Row, ...]] = {}
+    for k in range(lots):
+        out = groups[k::lots]
+        others = [each for each in experiments if each.groups[by] not in out]
+        kept = np.repeat(
+            [each.groups[by] not in out for each in experiments],
+            [len(each.measured) for each in experiments],
+        )
+        values = _linearised(whole, kept, limits, tolerance)
+        problem = _problem(others, whole.start, values, limits, tolerance)
+        x = _search(problem, values, rounds)
+        profile = problem.at(x)
+        for group in out:
+            left = [each for each in experiments if each.groups[by] == group]
+            found[group] = predictions(left, profile)
     return found
+
+
+def _linearised(
+    whole: ServingFit, kept: npt.NDArray[np.bool_], limits: Mapping[str, Bounds], tolerance: float
+) -> dict[str, float]:
+    """Return the coefficients at which the linearised residuals that are kept are least."""
+    names = list(whole.values)
+    x = np.log(list(whole.values.values()))
+    low = np.log([limits[name].low for name in names]) - x
+    high = np.log([limits[name].high for name in names]) - x
+    jacobian, residuals = whole.jacobian[kept], whole.residuals[kept]
+
+    def line(step: Floats) -> Floats:
+        return np.asarray(residuals + jacobian @ step)
+
+    def slope(step: Floats) -> Floats:  # noqa: ARG001 - the same everywhere
+        return jacobian
+
+    moved = least_squares(
+        line,
+        np.clip(np.zeros(len(x)), low + 1e-9, high - 1e-9),
+        jac=slope,
+        bounds=(low, high),
+        loss="soft_l1",
+        f_scale=tolerance,
+    )
+    return dict(zip(names, np.exp(x + moved.x).tolist(), strict=True))

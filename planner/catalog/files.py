@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 MAX_BYTES = 1_000_000
 
 
+def packaged_names(folder: str) -> set[str]:
+    """Return the names, without ``.json``, of the data files in a folder of the catalogue."""
+    files = resources.files("planner.catalog").joinpath(folder).iterdir()
+    return {each.name.removesuffix(".json") for each in files if each.name.endswith(".json")}
+
+
 def packaged(name: str) -> dict[str, Any]:
     """Return the content of a file in ``planner/catalog``, e.g. ``data/devices.json``."""
     text = resources.files("planner.catalog").joinpath(name).read_text(encoding="utf-8")

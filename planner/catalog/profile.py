@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, ValidationError, model_validator
 
 from planner.catalog.devices import Device
-from planner.catalog.files import packaged, problems_of, read_json
+from planner.catalog.files import packaged, packaged_names, problems_of, read_json
 from planner.catalog.formats import Part, Speedup
 from planner.catalog.provenance import Origin, SourcedNumber
 from planner.errors import InputError, Problem, did_you_mean
@@ -29,13 +29,28 @@ COEFFICIENTS: dict[str, tuple[str, str, float]] = {
     "request_overhead": ("per request, beside the steps: HTTP, tokens to text and back", "s", 0.0),
     "link_efficiency": ("e_t, share of the link's bandwidth", "-", 1e-6),
     "link_latency": ("per hop of a collective", "s", 0.0),
+    "kv_efficiency": ("e_s of the KV cache where it differs from the weights'", "-", 1e-6),
+    "expert_compute": ("speed of the routed experts' arithmetic, by the other layers'", "-", 1e-6),
+    "expert_storage": ("speed of reading routed experts, by the other layers'", "-", 1e-6),
+    "overhead_per_layer": ("per layer: kernels that wait for each other", "s", 0.0),
+    "overhead_per_moe_layer": ("more of a layer with experts: routing, sorting", "s", 0.0),
     "reread": ("times that a batch of many tokens reads the weights again", "-", 0.0),
     "reread_tokens": ("tokens at which it has reached 1 - 1/e of that", "tokens", 1e-3),
 }
-#: Coefficients that a profile may do without: 0 then, no device is known to need them.
-OPTIONAL = frozenset({"request_overhead", "reread", "reread_tokens"})
-#: Profiles that come with the program.
-PACKAGED = ("assumed",)
+#: Coefficients that a profile may do without, and what they are then: without effect.
+OPTIONAL: dict[str, float] = {
+    "expert_compute": 1.0,
+    "expert_storage": 1.0,
+    "overhead_per_layer": 0.0,
+    "overhead_per_moe_layer": 0.0,
+    "request_overhead": 0.0,
+    "reread": 0.0,
+    "reread_tokens": 0.0,
+}
+#: Coefficients that are another one where a profile does without.
+FALLBACK = {"kv_efficiency": "storage_efficiency"}
+#: Profiles that come with the program: the assumed one, and those fitted to measurements.
+PACKAGED = ("assumed", *sorted(packaged_names("profiles") - {"assumed"}))
 
 
 class Coefficient(Origin):
@@ -77,6 +92,44 @@ class Covariance(Spec):
         return self
 
 
+class Errors(Spec):
+    """How far a fit's predictions were off.
+
+    Parameters
+    ----------
+    n : int
+        Predictions.
+    mape, median_ape, bias : float
+        Mean and median absolute, and mean relative error. [-]
+    """
+
+    n: int
+    mape: float
+    median_ape: float
+    bias: float
+
+
+class Evidence(Spec):
+    """What a profile was fitted to, and how well it does.
+
+    Parameters
+    ----------
+    rows : str
+        Which measurements, and what was left out.
+    datasets : tuple of str
+        Names of their sources.
+    in_sample : dict of str to Errors
+        By metric, of the measurements it was fitted to.
+    cross_validated : dict of str to dict
+        By kind of group and metric: each group predicted by a fit without it.
+    """
+
+    rows: str
+    datasets: tuple[str, ...]
+    in_sample: dict[str, Errors]
+    cross_validated: dict[str, dict[str, Errors]] = Field(default_factory=dict)
+
+
 class Profile(Spec):
     """How fast an engine runs on a device.
 
@@ -111,6 +164,8 @@ class Profile(Spec):
         ``pruning.structured:0.5`` for that rate only.
     quality : dict of str to dict
         Measured quality by variant and metric.
+    evidence : Evidence, optional
+        Of coefficients fitted to measurements of an engine.
     """
 
     schema_version: Literal[1]
@@ -127,6 +182,7 @@ class Profile(Spec):
     covariance: Covariance | None = None
     settings: dict[str, dict[Part, Speedup]] = Field(default_factory=dict)
     quality: dict[str, dict[str, Coefficient]] = Field(default_factory=dict)
+    evidence: Evidence | None = None
 
     @model_validator(mode="after")
     def _coefficients_are_known_and_possible(self) -> Self:
@@ -154,8 +210,10 @@ class Profile(Spec):
         """
         found = self.devices.get(device.name, {}).get(name) or self.coefficients.get(name)
         meaning, unit, _ = COEFFICIENTS[name]
+        if found is None and name in FALLBACK:
+            return self.coefficient(FALLBACK[name], device)
         if found is None and name in OPTIONAL:
-            return SourcedNumber(name, 0.0, unit, "computed", "the profile does without")
+            return SourcedNumber(name, OPTIONAL[name], unit, "computed", "the profile does without")
         if found is None:
             raise InputError(
                 f"profile {self.name!r} must have {name} ({meaning}), got none; measure it with "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,12 @@ from planner.cli.options import INACCURATE, AsJson, Overrides, Quiet, ScenarioFi
 from planner.cli.output import print_text
 from planner.cli.shared import extra, located, read_scenario
 from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from planner.catalog.profile import Profile
+    from planner.validation.points.case import Case
 
 
 @app.command()
@@ -38,17 +45,33 @@ def validate(  # noqa: PLR0917 - typer's options
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Points: errors by device, engine, model, dtype, tp, dataset, lengths."),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Points: predict all by this profile; by default by device and engine."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Hold predicted latencies against those of a real engine that serves the same requests."""
+    """Hold predictions against a real engine (--engine), or a table of measured points (CSV)."""
     from planner.report.validation import (  # noqa: PLC0415 - start-up
         comparisons_json,
         render_comparisons,
     )
 
+    if _points(scenario):
+        if engine:
+            raise InputError("--engine must be given with a scenario, got a table of points")
+        _validate_points(Path(scenario), by, profile, as_json=as_json, quiet=quiet)
+        return
     if not engine:
-        raise InputError("validate must be told what to compare with; add --engine")
+        raise InputError(
+            "validate must be told what to compare with; add --engine, or give a CSV of "
+            "measured points in place of the scenario"
+        )
     with extra("calibrate"):
         from calibrate.validate import validate as run_both  # noqa: PLC0415 - needs torch
     spec = read_scenario(scenario, overrides, seed)
@@ -65,3 +88,40 @@ def validate(  # noqa: PLR0917 - typer's options
         print_text(render_comparisons(found.comparisons, found.facts, tolerance))
     if tolerance is not None and any(each.missed(tolerance) for each in found.comparisons):
         raise typer.Exit(INACCURATE)
+
+
+def _points(name: str) -> bool:
+    """Return whether `name` is a table of points rather than a scenario."""
+    return name.lower().endswith((".csv", ".csv.gz"))
+
+
+def _validate_points(
+    path: Path, by: str | None, profile: str | None, *, as_json: bool, quiet: bool
+) -> None:
+    """Print the errors of all points."""
+    from planner.errors import did_you_mean  # noqa: PLC0415 - start-up
+    from planner.report.points import points_json, render_points  # noqa: PLC0415 - start-up
+    from planner.report.progress import progress  # noqa: PLC0415 - start-up
+    from planner.validation.points.compare import GROUPS, compare, profile_of  # noqa: PLC0415
+    from planner.validation.points.table import read_points  # noqa: PLC0415 - start-up
+
+    if by is not None and by not in GROUPS:
+        raise InputError(
+            f"--by must be one of {', '.join(GROUPS)}, got {by!r}{did_you_mean(by, GROUPS)}"
+        )
+    points = read_points(path)
+    choose = profile_of if profile is None else _always(profile)
+    if quiet:
+        outcome = compare(points, choose)
+    else:
+        with progress("predicting") as advance:
+            outcome = compare(points, choose, advance)
+    print_text(points_json(outcome, by) if as_json else render_points(outcome, by))
+
+
+def _always(name: str) -> Callable[[Case], Profile]:
+    """Return what chooses the profile `name` for every case."""
+    from planner.catalog.profile import load_profile  # noqa: PLC0415 - start-up
+
+    found = load_profile(name)
+    return lambda case: found  # noqa: ARG005 - whatever the case

@@ -3,9 +3,9 @@
 For a step with ``p`` prefill and ``n`` decoding tokens, attention work ``A`` and context ``K``:
 
     compute  = 2 N_active (p + n) / (a_c e_c peak TP) + attention FLOPs A / (e_a peak TP) + head
-    storage  = (weights touched) / (a_s e_s bandwidth TP) + K kv_bytes / (a_s e_s bandwidth)
+    storage  = (weights touched) / (a_s e_s bandwidth TP) + K kv_bytes / (a_s e_kv bandwidth)
     transfer = collectives of the layers and hand-overs of the pipeline
-    overhead = t_0 + t_1 n
+    overhead = t_0 + t_L layers + t_1 n
 
 The embedding table is neither multiplied nor read but for single rows; the output head is read
 every step and multiplied for sampled tokens only. Of a mixture of experts, ``m`` tokens that each
@@ -132,8 +132,9 @@ class _Ledger:
     numbers: dict[str, SourcedNumber] = field(default_factory=dict)
 
     def use(self, number: SourcedNumber) -> float:
-        """Note `number` and return its value."""
-        self.numbers[number.name] = number
+        """Note `number`, unless a profile does without it, and return its value."""
+        if number.provenance != "computed":
+            self.numbers[number.name] = number
         return number.value
 
 
@@ -142,9 +143,11 @@ class _Rates:
     """What one device gets done per second, efficiencies and speedups included."""
 
     layers: float  # FLOP/s of the linear layers
+    experts: float  # FLOP/s of routed experts
     head: float  # FLOP/s of the output head
     attention: float  # FLOP/s of attention
     weights: float  # B/s of the layers' weights
+    routed: float  # B/s of the routed experts' weights
     plain: float  # B/s of what no setting speeds up
     kv: float  # B/s of the KV cache
     transfer_speedup: float
@@ -191,6 +194,7 @@ def step_time(
         ledger.use(number)
     values = (
         _compute(shape, settings, rates, tensor_parallel)
+        | _overhead(shape, profile, device, ledger)
         | _reread(_storage(shape, settings, rates, tensor_parallel), profile, device, ledger)
         | _transfer(
             shape,
@@ -201,10 +205,7 @@ def step_time(
             bytes_per_element=settings.plain_bytes,
             speedup=rates.transfer_speedup,
         )
-        | {
-            name: ledger.use(profile.coefficient(name, device))
-            for name in ("overhead_fixed", "overhead_per_sequence", "overlap")
-        }
+        | {"overlap": ledger.use(profile.coefficient("overlap", device))}
     )
     values["overhead_fixed"] /= rates.overhead_speedup
     if shape.n_windowed_layers:
@@ -231,13 +232,17 @@ def _rates(device: Device, settings: Settings, profile: Profile, ledger: _Ledger
         SourcedNumber("bandwidth", device.bandwidth, "B/s", origin.provenance, origin.source)
     )
     linear, stored = coefficient("compute_efficiency"), coefficient("storage_efficiency")
+    layers = linear * quantised * speedup("compute", "weights", "pruning", "launch")
+    weights = stored * bandwidth * speedup("storage", "weights", "pruning", "launch")
     return _Rates(
-        layers=linear * quantised * speedup("compute", "weights", "pruning", "launch"),
+        layers=layers,
+        experts=layers * coefficient("expert_compute"),
         head=linear * plain,
         attention=coefficient("attention_efficiency") * plain * speedup("compute", "kv_cache"),
-        weights=stored * bandwidth * speedup("storage", "weights", "pruning", "launch"),
+        weights=weights,
+        routed=weights * coefficient("expert_storage"),
         plain=stored * bandwidth,
-        kv=stored * bandwidth * speedup("storage", "kv_cache"),
+        kv=coefficient("kv_efficiency") * bandwidth * speedup("storage", "kv_cache"),
         transfer_speedup=speedup("transfer", "weights", "kv_cache", "pruning"),
         overhead_speedup=speedup("overhead", "launch"),
     )
@@ -254,10 +259,11 @@ def _compute(
     shape: ModelShape, settings: Settings, rates: _Rates, tensor_parallel: int
 ) -> dict[str, float]:
     """Return the coefficients of compute: two FLOPs per parameter and token, and attention's."""
-    layers = 2 * shape.active_linear_parameters * settings.flops_left
+    used = shape.active_linear_parameters - shape.fixed_parameters  # of routed experts
+    layers = shape.fixed_parameters / rates.layers + used / rates.experts
     pair = shape.attention_flops_per_pair / (rates.attention * tensor_parallel)
     return {
-        "compute_per_token": layers / (rates.layers * tensor_parallel),
+        "compute_per_token": 2 * settings.flops_left * layers / tensor_parallel,
         "compute_per_sample": 2 * shape.head_parameters / (rates.head * tensor_parallel),
         "compute_per_context": shape.full_layers * pair,
         "compute_per_context_window": shape.n_windowed_layers * pair,
@@ -270,7 +276,7 @@ def _storage(
     """Return the coefficients of storage: weights and KV cache over memory bandwidth."""
     fixed = shape.fixed_parameters * settings.layer_bytes / rates.weights
     head = shape.head_parameters * settings.plain_bytes / rates.plain
-    experts = shape.routed_parameters * settings.expert_bytes / rates.weights
+    experts = shape.routed_parameters * settings.expert_bytes / rates.routed
     kv = shape.kv_elements_per_layer * settings.kv_bytes * kv_share(shape, tensor_parallel)
     missed = 1 - shape.experts_per_token / shape.n_experts if shape.n_experts else 0.0
     if missed == 0:  # no experts, or every token uses all of them
@@ -282,6 +288,26 @@ def _storage(
         "storage_per_context": shape.full_layers * kv / rates.kv,
         "storage_per_context_window": shape.n_windowed_layers * kv / rates.kv,
         "storage_per_token": shape.n_layers * kv / rates.kv,
+    }
+
+
+def _overhead(
+    shape: ModelShape, profile: Profile, device: Device, ledger: _Ledger
+) -> dict[str, float]:
+    """Return the coefficients of overhead.
+
+    A layer is a dozen kernels, each of which begins when the one before has ended: with small
+    batches these gaps are most of a step, and the more layers, the more of them.
+    """
+
+    def coefficient(name: str) -> float:
+        return ledger.use(profile.coefficient(name, device))
+
+    layers = coefficient("overhead_per_layer") * shape.n_layers
+    experts = coefficient("overhead_per_moe_layer") * shape.moe_layers
+    return {
+        "overhead_fixed": coefficient("overhead_fixed") + layers + experts,
+        "overhead_per_sequence": coefficient("overhead_per_sequence"),
     }
 
 

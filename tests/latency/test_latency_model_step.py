@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from planner.catalog.catalogue import device_names, find_device, find_model, model_names
 from planner.catalog.devices import Device, Link
 from planner.catalog.models import ModelShape
-from planner.catalog.profile import COEFFICIENTS, OPTIONAL, Profile, load_profile
+from planner.catalog.profile import COEFFICIENTS, FALLBACK, OPTIONAL, Profile, load_profile
 from planner.errors import InputError
 from planner.latency.model_step import step_time
 from planner.latency.settings import Pruning, Settings
@@ -30,7 +30,7 @@ def profile(**values):
     neutral = {
         name: 0.0 if name.startswith(("overhead", "link_l")) else 1.0
         for name in COEFFICIENTS
-        if name not in OPTIONAL
+        if name not in OPTIONAL and name not in FALLBACK
     }
     coefficients = {
         name: {"value": value, "provenance": "assumed", "source": "a test"}
@@ -258,7 +258,7 @@ def test_every_number_that_went_in_is_listed_with_its_source():
     ).provenance
     names = [number.name for number in numbers]
     assert len(names) == len(set(names))
-    needed = COEFFICIENTS.keys() - OPTIONAL
+    needed = COEFFICIENTS.keys() - OPTIONAL - FALLBACK.keys()
     assert set(names) >= {"peak fp8", "peak bf16", "bandwidth", "link bandwidth", *needed}
     assert "speedup of compute by weights.fp8" in names
     assert all(number.source for number in numbers)
@@ -337,3 +337,30 @@ def test_the_hosts_work_on_a_request_is_beside_the_steps():
     plain = step_time(LLAMA8, H100, BF16, PLAIN)
     assert (around.request_overhead, plain.request_overhead) == (0.004, 0.0)
     assert around.seconds([(512, 0)], [100]) == plain.seconds([(512, 0)], [100])
+
+
+def test_a_profile_may_read_the_kv_cache_at_another_speed_than_weights():
+    c = coefficients(prof=profile(storage_efficiency=0.5, kv_efficiency=0.25))
+    assert c["storage_fixed"] == pytest.approx(2 * (LAYERS + HEAD) / 3350e9 / 0.5)
+    assert c["storage_per_context"] == pytest.approx(131072 / 3350e9 / 0.25)
+    same = coefficients(prof=profile(storage_efficiency=0.5))
+    assert same["storage_per_context"] == pytest.approx(131072 / 3350e9 / 0.5)
+
+
+def test_layers_and_experts_bring_overheads_of_their_own():
+    prof = profile(overhead_fixed=1e-3, overhead_per_layer=1e-5, overhead_per_moe_layer=1e-4)
+    assert coefficients(prof=prof)["overhead_fixed"] == pytest.approx(1e-3 + 32e-5)
+    mixtral = find_model("mixtral-8x7b")
+    found = coefficients(mixtral, prof=prof, tensor_parallel=2)["overhead_fixed"]
+    assert found == pytest.approx(1e-3 + 32e-5 + 32e-4)
+
+
+def test_routed_experts_may_be_faster_or_slower_than_other_layers():
+    mixtral = find_model("mixtral-8x7b")
+    plain = coefficients(mixtral)
+    c = coefficients(mixtral, prof=profile(expert_compute=0.5, expert_storage=0.8))
+    routed = 32 * 2 * mixtral.expert_parameters  # two of eight experts per token
+    more = 2 * routed / 989e12  # half as fast: once more
+    assert c["compute_per_token"] == pytest.approx(plain["compute_per_token"] + more)
+    assert c["storage_experts"] == pytest.approx(plain["storage_experts"] / 0.8)
+    assert c["storage_fixed"] == plain["storage_fixed"]

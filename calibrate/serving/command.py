@@ -1,0 +1,74 @@
+"""`planner calibrate fit POINTS`: a profile per device from a table of measured points."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from calibrate.serving.report import stack_text
+from calibrate.serving.stack import experiments_of, fit_stack
+from planner.catalog.catalogue import find_device
+from planner.errors import InputError, PlannerError, did_you_mean
+from planner.validation.points.table import read_points
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from planner.catalog.profile import Profile
+
+#: What can be left out in turn.
+KINDS = ("deployment", "tp", "lengths", "model", "dataset", "dtype", "device")
+
+
+def fit_points(  # noqa: PLR0917 - the command's options
+    path: Path,
+    folder: Path,
+    name: str,
+    devices: Sequence[str],
+    engine: str,
+    datasets: Sequence[str],
+    by: Sequence[str],
+) -> str:
+    """Fit the rows of a device and engine, write a profile per device, and return the report.
+
+    Raises
+    ------
+    InputError
+        If the table, a device or a kind of group is not known, or no row is left.
+    """
+    for kind in by:
+        if kind not in KINDS:
+            near = did_you_mean(kind, KINDS)
+            raise InputError(f"--by must be one of {', '.join(KINDS)}, got {kind!r}{near}")
+    known = [find_device(each) for each in devices]
+    names = {each.name for each in known}
+    chosen = [
+        each
+        for each in experiments_of(read_points(path))
+        if each.groups["device"] in names
+        and each.groups["engine"] == engine
+        and (not datasets or each.groups["dataset"] in datasets)
+    ]
+    found = fit_stack(chosen, by)
+    today = dt.datetime.now(tz=dt.UTC).date()
+    text = stack_text(found)
+    for device in known:
+        called = name if len(known) == 1 else f"{name}-{device.name.lower()}"
+        file = _write(found.profile(device, engine, called, today), folder)
+        text += f"\nWrote {file}\n"
+    return text
+
+
+def _write(profile: Profile, folder: Path) -> Path:
+    """Write a profile and return its file."""
+    file = folder / f"{profile.name}.json"
+    part = folder / f".{profile.name}.json.part"
+    try:
+        part.write_text(
+            profile.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
+        )
+        part.replace(file)
+    except OSError as error:
+        raise PlannerError(f"{file}: must be writable, got {error.strerror}") from error
+    return file

@@ -1,0 +1,255 @@
+"""A fit of one engine on one device, or on devices of one generation, to measured points.
+
+Engines differ by device generation, version and how they are served; all rows of one such stack
+share their coefficients. What a stack cannot tell is not fitted: links without tensor
+parallelism, experts without a mixture of experts, the host without a TTFT.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from calibrate.serving.fit import Row, ServingFit, cross_validate, fit, with_coefficients
+from planner.catalog.profile import (
+    COEFFICIENTS,
+    Coefficient,
+    Errors,
+    Evidence,
+    Profile,
+    load_profile,
+)
+from planner.errors import InputError
+from planner.validation.points.case import Case, case_of
+from planner.validation.points.compare import errors_of
+from planner.validation.points.deployment import UnsupportedError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from planner.catalog.devices import Device
+    from planner.validation.points.table import Point
+
+#: Where the search begins.
+START = {
+    "compute_efficiency": 0.5,
+    "attention_efficiency": 0.5,
+    "storage_efficiency": 0.8,
+    "kv_efficiency": 0.6,
+    "overlap": 4.0,
+    "overhead_per_layer": 4e-5,
+    "overhead_per_sequence": 2e-5,
+    "link_efficiency": 0.6,
+    "link_latency": 2e-6,
+    "request_overhead": 0.02,
+    "expert_compute": 0.5,
+    "expert_storage": 0.9,
+    "overhead_per_moe_layer": 4e-5,
+}
+#: Share of its peak that no device was measured to reach in a matrix product: rows whose own
+#: latencies imply more arithmetic than this contradict themselves and are not fitted to.
+IMPOSSIBLE = 0.75
+
+
+@dataclass(frozen=True)
+class PointExperiment:
+    """A measured point as an experiment, each number once.
+
+    Parameters
+    ----------
+    case : Case
+        What is simulated.
+    """
+
+    case: Case
+
+    @property
+    def name(self) -> str:
+        """The row's id."""
+        return self.case.name
+
+    @property
+    def groups(self) -> Mapping[str, str]:
+        """What it can be sorted by."""
+        return self.case.groups
+
+    @property
+    def measured(self) -> Mapping[str, float]:
+        """Latencies; throughput only without them, since it follows from them."""
+        found = dict(self.case.measured)
+        if {"ttft", "tpot"} <= found.keys():
+            found.pop("e2e", None)
+        if len(found) > 1:
+            found.pop("throughput", None)
+        return found
+
+    @property
+    def spread(self) -> Mapping[str, float]:
+        """No row is repeated."""
+        return {}
+
+    def predict(self, profile: Profile) -> Mapping[str, float]:
+        """Return every metric as `profile` has it."""
+        return self.case.predict(profile)
+
+
+@dataclass(frozen=True)
+class StackFit:
+    """A fitted stack.
+
+    Parameters
+    ----------
+    fit : ServingFit
+        Coefficients, in sample.
+    cross_validated : dict of str to tuple of Row
+        By kind of group: all rows, each predicted by a fit without its group.
+    experiments : tuple of PointExperiment
+        That it was fitted to.
+    left_out : tuple of str
+        Rows that contradict themselves.
+    """
+
+    fit: ServingFit
+    cross_validated: Mapping[str, tuple[Row, ...]]
+    experiments: tuple[PointExperiment, ...]
+    left_out: tuple[str, ...]
+
+    def evidence(self) -> Evidence:
+        """Return what the profile says it rests on."""
+        datasets = sorted({each.groups["dataset"] for each in self.experiments})
+        models = sorted({each.groups["model"] for each in self.experiments})
+        out = f"; left out, since they contradict themselves: {', '.join(self.left_out)}"
+        return Evidence(
+            rows=f"{len(self.experiments)} rows of {', '.join(datasets)}: {', '.join(models)}"
+            + (out if self.left_out else ""),
+            datasets=tuple(datasets),
+            in_sample=_errors(self.fit.rows),
+            cross_validated={by: _errors(rows) for by, rows in self.cross_validated.items()},
+        )
+
+    def profile(self, device: Device, engine: str, name: str, created: dt.date) -> Profile:
+        """Return the stack's profile on `device`."""
+        assumed = load_profile("assumed")
+        kept = {
+            key: Coefficient(value=number.value, provenance="assumed", source=number.source)
+            for key in COEFFICIENTS
+            if key in assumed.coefficients
+            for number in [assumed.coefficient(key, device)]
+        }
+        evidence = self.evidence()
+        versions = {each.case.point.texts["engine_version"] for each in self.experiments} - {""}
+        source = f"simulations fitted to {len(self.experiments)} rows; see evidence"
+        own = Profile(
+            schema_version=1,
+            name=name,
+            device=device.name,
+            engine=engine,
+            engine_version=", ".join(sorted(versions)) or "not stated",
+            created=created,
+            coefficients={**kept, "overhead_fixed": _NONE},
+            evidence=evidence,
+        )
+        return with_coefficients(own, self.fit.coefficients(source))
+
+
+_NONE = Coefficient(
+    value=0.0, provenance="assumed", source="all of it counted by layer, overhead_per_layer"
+)
+
+
+def _errors(rows: Sequence[Row]) -> dict[str, Errors]:
+    return {
+        metric: Errors(
+            n=e.n, mape=round(e.mape, 4), median_ape=round(e.median_ape, 4), bias=round(e.bias, 4)
+        )
+        for metric, e in errors_of(rows).items()
+    }
+
+
+def experiments_of(points: Iterable[Point]) -> list[PointExperiment]:
+    """Return the points that can be simulated and measured something."""
+    found = []
+    for point in points:
+        try:
+            each = PointExperiment(case_of(point))
+        except UnsupportedError:
+            continue
+        if each.measured:
+            found.append(each)
+    return found
+
+
+def fit_stack(
+    experiments: Sequence[PointExperiment],
+    by: Sequence[str] = ("deployment",),
+    *,
+    folds: int = 4,
+    rounds: int = 10,
+    values: Mapping[str, float] | None = None,
+) -> StackFit:
+    """Fit one stack, and cross-validate it.
+
+    Parameters
+    ----------
+    experiments : sequence of PointExperiment
+        All of one engine, on devices that share its coefficients.
+    by : sequence of str
+        Kinds of group to leave out; those with one group only are passed over.
+    folds : int
+        Lots in which groups are left out.
+    rounds : int
+        Most Jacobians of a fit.
+    values : mapping of str to float, optional
+        Where to begin in place of :data:`START`.
+
+    Raises
+    ------
+    InputError
+        If there are no rows, or fewer metrics than coefficients.
+    """
+    sound = [each for each in experiments if implied_share(each.case) <= IMPOSSIBLE]
+    if not sound:
+        raise InputError("must have rows of that device and engine to fit to, got none")
+    start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
+    first = {name: (values or START).get(name, START[name]) for name in coefficients_of(sound)}
+    done = fit(sound, start, values=first, rounds=rounds, cluster="deployment")
+    checked = {}
+    for kind in by:
+        if len({each.groups[kind] for each in sound}) > 1:
+            found = cross_validate(sound, done, kind, folds=folds)
+            checked[kind] = tuple(row for rows in found.values() for row in rows)
+    names = {each.name for each in sound}
+    out = tuple(each.name for each in experiments if each.name not in names)
+    return StackFit(done, checked, tuple(sound), out)
+
+
+def coefficients_of(experiments: Sequence[PointExperiment]) -> list[str]:
+    """Return the coefficients that these experiments can tell."""
+    names = dict.fromkeys(START)
+    made = [each.case.deployment for each in experiments]
+    if all(each.fleet.tensor_parallel == 1 for each in made):
+        del names["link_efficiency"], names["link_latency"]
+    if not any(each.shape.n_experts for each in made):
+        del names["expert_compute"], names["expert_storage"], names["overhead_per_moe_layer"]
+    if not any("ttft" in each.measured for each in experiments):
+        del names["request_overhead"]
+    return list(names)
+
+
+def implied_share(case: Case) -> float:
+    """Return the share of the device's peak that a closed loop's own latencies imply.
+
+    By Little's law ``clients / (ttft + (osl - 1) tpot)`` requests finish per second, each of
+    which is multiplied with all active parameters once per token; 0 where that is not known.
+    """
+    measured, requests = case.measured, case.requests
+    if not requests.closed or not {"ttft", "tpot"} <= measured.keys():
+        return 0.0
+    made = case.deployment
+    output = float(requests.output_tokens.mean())
+    tokens = float(requests.prompt_tokens.mean()) + output
+    rate = requests.closed[0].clients / (measured["ttft"] + (output - 1) * measured["tpot"])
+    work = 2 * made.shape.active_linear_parameters * tokens * rate
+    peak = made.device.peaks[made.service.settings.compute_dtype]
+    return work / (peak * made.fleet.tensor_parallel)

@@ -1,0 +1,1 @@
+"""Measured serving points: loads that somebody measured, held against a profile."""
