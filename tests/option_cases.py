@@ -13,6 +13,7 @@ SOURCES = "sources"  # the provenance of numbers alone
 HEADER = "header"  # how the result is called, alone
 PRICE = "price"  # the cost, and where the price comes from
 KEPT = "kept"  # nothing but the scenario in the result: kept for the reader
+PLANNED = "planned"  # the plan alone
 REFUSED = "refused"  # the changed value is refused, since a limit is met
 
 LLM = """
@@ -25,6 +26,18 @@ service: {kind: llm, model: qwen2.5-3b}
 fleet: {device: L4, replicas: 2}
 simulation: {replications: 2, warmup: 0 s}
 """
+PLAN = (
+    LLM
+    + """\
+objectives: "ttft:p95<400ms; tpot:p90<70ms"
+plan:
+  devices: [L4]
+  tensor_parallel: [1]
+  weights: [bf16]
+  kv_cache: [bf16]
+  max_num_batched_tokens: [2048]
+"""
+)
 STAGES = """
 name: base
 traffic:
@@ -263,6 +276,44 @@ CASES: dict[str, Case] = {
     ),
     "Quantile.p": Case(f"{LEN}.prompt.quantiles.0.p=0.6", QUANTILES),
     "Quantile.tokens": Case(f"{LEN}.prompt.quantiles.0.tokens=300", QUANTILES),
+    # plan
+    "Scenario.plan": Case(
+        "plan={devices: [L40S], tensor_parallel: [1]}", effect=PLANNED, base=PLAN
+    ),
+    "PlanSpec.devices": Case("plan.devices=[L40S]", effect=PLANNED, base=PLAN),
+    "PlanSpec.tensor_parallel": Case("plan.tensor_parallel=[2]", effect=PLANNED, base=PLAN),
+    "PlanSpec.pipeline_parallel": Case("plan.pipeline_parallel=[2]", effect=PLANNED, base=PLAN),
+    "PlanSpec.weights": Case("plan.weights=[fp8]", effect=PLANNED, base=PLAN),
+    "PlanSpec.kv_cache": Case("plan.kv_cache=[fp8]", effect=PLANNED, base=PLAN),
+    "PlanSpec.activations": Case(
+        "plan.activations=[bf16]", "plan.weights=[int8]", effect=PLANNED, base=PLAN
+    ),
+    "PlanSpec.pruning": Case("plan.pruning=[{pattern: '2:4'}]", effect=PLANNED, base=PLAN),
+    "PlanSpec.launch": Case("plan.launch=[compile]", effect=PLANNED, base=PLAN),
+    "PlanSpec.scheduler": Case("plan.scheduler=[{kind: prefill_first}]", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_num_seqs": Case("plan.max_num_seqs=[8]", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_num_batched_tokens": Case(
+        "plan.max_num_batched_tokens=[512]", effect=PLANNED, base=PLAN
+    ),
+    "PlanSpec.router": Case("plan.router=[{kind: round_robin}]", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_replicas": Case(
+        "plan.max_replicas=1", "traffic.rate=60 req/s", effect=PLANNED, base=PLAN
+    ),
+    "PlanSpec.spares": Case("plan.spares=1", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_cost": Case("plan.max_cost=$0.2/h", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_devices": Case("plan.max_devices={L4: 0}", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_power": Case("plan.max_power=10 W", effect=PLANNED, base=PLAN),
+    "PlanSpec.max_quality_loss": Case(
+        "plan.max_quality_loss=1%", "plan.weights=[fp8]", effect=PLANNED, base=PLAN
+    ),
+    "PlanSpec.availability": Case(
+        "plan.availability=99.99%",
+        "fleet.failures={mtbf: 1 h, mttr: 5 min}",
+        effect=PLANNED,
+        base=PLAN,
+    ),
+    "PlanSpec.measured_only": Case("plan.measured_only=true", effect=PLANNED, base=PLAN),
+    "PlanSpec.confidence": Case("plan.confidence=0.9999999999", effect=PLANNED, base=PLAN),
     # service
     "LlmService.kind": Case("service={kind: stages, stages: [{name: x, overhead: 9 ms}]}"),
     "LlmService.model": Case("service.model=qwen2.5-1.5b"),

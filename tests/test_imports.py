@@ -37,6 +37,8 @@ def imported(*args):
         ["import", "--help"],
         ["calibrate", "endpoint", "--help"],
         ["schema", "simulate"],
+        ["schema", "plan"],
+        ["plan", "--help"],
         ["simulate", "--no-such-option"],
     ],
     ids=" ".join,

@@ -17,6 +17,7 @@ from option_cases import (
     KEPT,
     NUMBERS,
     OBJECTIVES,
+    PLANNED,
     PRICE,
     REFUSED,
     SOURCES,
@@ -25,6 +26,7 @@ from option_cases import (
 from planner import evaluate
 from planner.catalog import profile
 from planner.errors import InputError
+from planner.planning.plan import plan
 from planner.scenario.model import Scenario
 from planner.scenario.reader import read_scenario
 from planner.spec import Spec
@@ -38,6 +40,7 @@ ALONE = {
     SOURCES: {SOURCES},
     HEADER: {HEADER},
     KEPT: set(),
+    PLANNED: set(),
 }
 
 
@@ -104,6 +107,14 @@ def simulate(base, overrides, folder):
     }
 
 
+@cache
+def planned(base, overrides, folder):
+    """Return what is recommended, or why nothing is, and what became of the candidates."""
+    found = plan(read_scenario(base, "x.yaml", folder, overrides), store=folder / "kept", jobs=1)
+    data = found.to_json()
+    return data["recommendation"], data["infeasible"], data["candidates"]
+
+
 def split(overrides):
     return tuple(each.strip() for each in overrides.split(" | ") if each.strip())
 
@@ -124,6 +135,10 @@ def test_changing_a_key_changes_what_it_should_and_only_that(key, folder):
         with pytest.raises(InputError):
             simulate(case.base, overrides, folder)
         return
+    if case.effect == PLANNED:
+        assert planned(case.base, overrides, folder) != planned(
+            case.base, split(case.setup), folder
+        )
     after = simulate(case.base, overrides, folder)
     changed = {area for area, content in before.items() if content != after[area]}
     assert "scenario" in changed

@@ -16,6 +16,7 @@ from planner.cli import (  # noqa: F401 - commands
     capacity,
     export,
     importing,
+    plan,
     report,
     scenarios,
     simulate,

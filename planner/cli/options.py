@@ -33,6 +33,10 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Folder for scenario, summary, every request, and how it was run."),
 ]
+PlanFolder = Annotated[
+    Path | None,
+    typer.Option("--out", help="Folder for the plan and every evaluation; taken up again."),
+]
 Force = Annotated[bool, typer.Option(help="Write into a folder with other files.")]
 
 Html = Annotated[

@@ -21,6 +21,7 @@ class Layout(StrEnum):
     SIMULATE = "simulate"
     SWEEP = "sweep"
     CAPACITY = "capacity"
+    PLAN = "plan"
 
 
 @app.command()

@@ -13,10 +13,11 @@ from planner import __version__
 from planner.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from planner.evaluate import Run
     from planner.scenario.model import Scenario
+    from planner.scenario.reader import Given
 
 
 #: Extras of packages that only a part of a command needs.
@@ -37,16 +38,20 @@ def extra(name: str) -> Iterator[None]:
         ) from error
 
 
-def read_scenario(name: str, overrides: list[str] | None, seed: int | None) -> Scenario:
-    """Read the scenario of that name or path, with overrides and seed."""
+def read_scenario(
+    name: str, overrides: list[str] | None, seed: int | None, options: Sequence[Given] = ()
+) -> Scenario:
+    """Read the scenario of that name or path, with overrides, seed and other options."""
     from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
     from planner.scenario.reader import load_scenario  # noqa: PLC0415 - start-up
 
-    return load_scenario(find_scenario(name), overrides or (), seed)
+    return load_scenario(find_scenario(name), overrides or (), seed, options=options)
 
 
 @contextmanager
-def located(name: str, overrides: list[str] | None) -> Iterator[None]:
+def located(
+    name: str, overrides: list[str] | None, options: Sequence[Given] = ()
+) -> Iterator[None]:
     """Give problems that name only a key path the file and line of that key."""
     from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
     from planner.scenario.locate import locate  # noqa: PLC0415 - start-up
@@ -54,7 +59,8 @@ def located(name: str, overrides: list[str] | None) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(locate(error.problems, find_scenario(name), overrides or ())) from error
+        file = find_scenario(name)
+        raise InputError(locate(error.problems, file, overrides or (), options)) from error
 
 
 def command_line() -> str:

@@ -100,7 +100,7 @@ def evaluate(
             estimate, bound = goodput(each, runs, intervals), each.share
         if not steady and isinstance(each, GoodputObjective):
             estimate = UNKNOWN
-        served = isinstance(each, GoodputObjective) or refused <= _may_be_refused(each)
+        served = isinstance(each, GoodputObjective) or refused <= may_be_refused(each)
         met = steady and served and _holds(each, estimate.value)
         sure = not steady or not served or _sure(each, estimate, met=met)
         outcomes.append(
@@ -117,19 +117,22 @@ def goodput(
     A request that was rejected or did not finish met none; a bound on ``tpot`` is met by a
     request with one token.
     """
-    good: list[FloatArray] = []
-    total: list[FloatArray] = []
-    for run in runs:
-        meets = run.arrived & (run.records.status == FINISHED)
-        for bound in objective.bounds:
-            latency = run.latency(bound.metric, slice(None))
-            within = latency < bound.seconds if bound.strict else latency <= bound.seconds
-            meets &= within | (np.isnan(latency) if bound.metric == "tpot" else False)
-        size = len(run.blocks)
-        for into, rows in ((good, meets), (total, run.arrived)):
-            block = run.block(np.flatnonzero(rows))
-            into.append(np.bincount(block, minlength=size).astype(np.float64))
-    return intervals.share(good, total)
+    counts = [goodput_counts(objective, run) for run in runs]
+    return intervals.share([good for good, _ in counts], [total for _, total in counts])
+
+
+def goodput_counts(objective: GoodputObjective, run: Measured) -> tuple[FloatArray, FloatArray]:
+    """Return the requests that met all bounds and those that arrived, each by block of time."""
+    meets = run.arrived & (run.records.status == FINISHED)
+    for bound in objective.bounds:
+        latency = run.latency(bound.metric, slice(None))
+        within = latency < bound.seconds if bound.strict else latency <= bound.seconds
+        meets &= within | (np.isnan(latency) if bound.metric == "tpot" else False)
+    good, total = (
+        np.bincount(run.block(np.flatnonzero(rows)), minlength=len(run.blocks))
+        for rows in (meets, run.arrived)
+    )
+    return good.astype(np.float64), total.astype(np.float64)
 
 
 def refused_share(runs: Sequence[Measured]) -> float:
@@ -139,8 +142,8 @@ def refused_share(runs: Sequence[Measured]) -> float:
     return refused / arrived if arrived else 0.0
 
 
-def _may_be_refused(objective: LatencyObjective) -> float:
-    """Return the share of requests that may be rejected before a latency objective is missed."""
+def may_be_refused(objective: LatencyObjective) -> float:
+    """Return the share of requests that may be rejected before `objective` is missed."""
     return 0.01 if objective.statistic == "mean" else 1 - float(objective.statistic[1:]) / 100
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from planner.errors import InputError
 from planner.scenario.fleet import Fleet, LeastOutstanding
 from planner.scenario.objectives import LatencyObjective, Objective, Objectives, parse_objectives
+from planner.scenario.plan import PlanSpec
 from planner.scenario.rules import Broken, refuse
 from planner.scenario.service import LlmService, Service
 from planner.spec import Spec
@@ -67,6 +68,8 @@ class Scenario(Spec):
         What the latency of all requests must keep to; classes have their own.
     simulation : SimulationSpec
         How to simulate.
+    plan : PlanSpec, optional
+        What `planner plan` may choose from and must keep to.
     """
 
     schema_version: Literal[1] = 1
@@ -77,6 +80,7 @@ class Scenario(Spec):
     fleet: Fleet | None = None
     objectives: Objectives = ()
     simulation: SimulationSpec = SimulationSpec()
+    plan: PlanSpec | None = None
     _base_dir: Path = PrivateAttr(default_factory=Path)
 
     @model_validator(mode="after")

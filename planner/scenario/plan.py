@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from planner.latency.settings import ActivationDtype, KvDtype, Pruning, WeightDtype
+from planner.latency.settings import ActivationDtype, KvDtype, Launch, Pruning, WeightDtype
 from planner.scenario.engine import Limit, Scheduler
 from planner.scenario.fleet import DeviceChoice, Router
 from planner.scenario.rules import Broken, refuse
@@ -43,6 +43,8 @@ class PlanSpec(Spec):
         computes in.
     pruning : tuple of Pruning, optional
         Which weights may be removed.
+    launch : tuple of str, optional
+        How kernels are launched; where left out, as now, and as the profile has measured it.
     scheduler : tuple of Chunked or PrefillFirst or Static, optional
         Which requests run next.
     max_num_seqs, max_num_batched_tokens : tuple of int, optional
@@ -77,6 +79,7 @@ class PlanSpec(Spec):
     kv_cache: Annotated[tuple[KvDtype, ...], Field(min_length=1)] | None = None
     activations: Annotated[tuple[ActivationDtype, ...], Field(min_length=1)] | None = None
     pruning: Annotated[tuple[Pruning, ...], Field(min_length=1)] | None = None
+    launch: Annotated[tuple[Launch, ...], Field(min_length=1)] | None = None
     scheduler: Annotated[tuple[Scheduler, ...], Field(min_length=1)] | None = None
     max_num_seqs: Annotated[tuple[Limit, ...], Field(min_length=1)] | None = None
     max_num_batched_tokens: Annotated[tuple[Limit, ...], Field(min_length=1)] | None = None

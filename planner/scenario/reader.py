@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem
-from planner.scenario.document import Document, parse_yaml, read_text, text_of
+from planner.scenario.document import Document, KeyPath, parse_yaml, read_text, text_of
 from planner.scenario.messages import problems_of
 from planner.scenario.model import Scenario
 from planner.scenario.overrides import apply_overrides, set_value
@@ -18,8 +18,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class Given(NamedTuple):
+    """A value that an option gives in place of what the file says.
+
+    Parameters
+    ----------
+    path : tuple of str
+        Where it belongs.
+    value : object
+        As a file would have it.
+    source : str
+        The option as typed, for messages.
+    """
+
+    path: KeyPath
+    value: object
+    source: str
+
+
 def load_scenario(
-    path: str | Path, overrides: Sequence[str] = (), seed: int | None = None
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    *,
+    options: Sequence[Given] = (),
 ) -> Scenario:
     """Return the scenario in a file.
 
@@ -31,6 +53,8 @@ def load_scenario(
         ``key=value`` as in ``fleet.replicas=3``, see :func:`apply_overrides`.
     seed : int, optional
         Instead of the one in the file.
+    options : sequence of Given
+        What other options give.
 
     Raises
     ------
@@ -38,7 +62,7 @@ def load_scenario(
         With every problem of the file and of the overrides.
     """
     path = Path(path)
-    return read_scenario(read_text(path), str(path), path.parent, overrides, seed)
+    return read_scenario(read_text(path), str(path), path.parent, overrides, seed, options=options)
 
 
 def read_scenario(
@@ -47,6 +71,8 @@ def read_scenario(
     base_dir: Path = Path(),
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    *,
+    options: Sequence[Given] = (),
 ) -> Scenario:
     """Return the scenario in a text, as :func:`load_scenario` does for a file.
 
@@ -66,8 +92,10 @@ def read_scenario(
     except InputError as error:
         problems += error.problems
     if seed is not None:
+        options = [Given(("simulation", "seed"), seed, f"--seed {seed}"), *options]
+    for each in options:
         try:
-            set_value(document, ("simulation", "seed"), seed, f"--seed {seed}")
+            set_value(document, each.path, each.value, each.source)
         except InputError as error:
             problems += error.problems
     try:

@@ -126,8 +126,15 @@ class System:
         return config
 
 
-def build_system(scenario: Scenario) -> System:
+def build_system(scenario: Scenario, profile: Profile | None = None) -> System:
     """Return the replica that `scenario` describes.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        With an LLM on a fleet.
+    profile : Profile, optional
+        In place of the one that the scenario names, read already or changed.
 
     Raises
     ------
@@ -139,15 +146,17 @@ def build_system(scenario: Scenario) -> System:
     if not isinstance(service, LlmService) or fleet is None:
         raise InputError(Problem("must be an LLM on a fleet", "service"))
     shape = _at("service.model", lambda: _shape(service, scenario.base_dir))
-    profile = _at("service.profile", lambda: _profile(service, scenario.base_dir))
-    device = _at("fleet.device", lambda: _device(fleet, profile))
+    if profile is None:
+        profile = scenario_profile(scenario)
+    found = profile
+    device = _at("fleet.device", lambda: _device(fleet, found))
     step = _at(
         "service.settings",
         lambda: step_time(
             shape,
             device,
             service.settings,
-            profile,
+            found,
             tensor_parallel=fleet.tensor_parallel,
             pipeline_parallel=fleet.pipeline_parallel,
         ),
@@ -165,6 +174,20 @@ def build_system(scenario: Scenario) -> System:
     system = System(service, fleet, shape, device, profile, step, pool, weights)
     replica_price(fleet, device)  # refused now rather than after the simulation
     return system
+
+
+def scenario_profile(scenario: Scenario) -> Profile:
+    """Return the profile that `scenario` names.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or the service is no LLM.
+    """
+    service = scenario.service
+    if not isinstance(service, LlmService):
+        raise InputError(Problem("must be an LLM on a fleet", "service"))
+    return _at("service.profile", lambda: _profile(service, scenario.base_dir))
 
 
 T = TypeVar("T")

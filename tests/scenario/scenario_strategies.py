@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from planner.catalog import devices, models
 from planner.catalog.provenance import Origin
 from planner.latency import settings, stages
-from planner.scenario import engine, fleet, model, service
+from planner.scenario import engine, fleet, model, plan, service
 from planner.scenario.objectives import parse_objectives
 from planner.spec import Spec
 from planner.traffic import arrivals, closed, columns, lengths, marginals, profile, replay
@@ -288,11 +288,38 @@ S[model.SimulationSpec] = st.builds(
     warmup=seconds_or_zero,
     confidence=shares,
 )
+some_devices = words.filter(str.strip) | S[devices.Device]
+S[plan.PlanSpec] = st.builds(
+    plan.PlanSpec,
+    devices=optional(tuples(some_devices, least=1)),
+    tensor_parallel=tuples(counts, least=1),
+    pipeline_parallel=tuples(counts, least=1),
+    weights=optional(tuples(st.sampled_from(["bf16", "int4"]), least=1)),
+    kv_cache=optional(tuples(st.sampled_from(["bf16", "fp8"]), least=1)),
+    activations=optional(tuples(st.sampled_from(["bf16", "int8"]), least=1)),
+    pruning=optional(tuples(S[settings.Pruning], least=1)),
+    launch=optional(tuples(st.sampled_from(["eager", "compile"]), least=1)),
+    scheduler=optional(
+        tuples(strategy_of(engine.Chunked, engine.PrefillFirst, engine.Static), least=1)
+    ),
+    max_num_seqs=optional(tuples(counts, least=1)),
+    max_num_batched_tokens=optional(tuples(counts, least=1)),
+    router=optional(tuples(strategy_of(fleet.RoundRobin, fleet.LeastKv), least=1)),
+    max_replicas=counts,
+    max_cost=optional(st.floats(0, 1e5)),
+    max_devices=optional(st.dictionaries(words, counts, max_size=2)),
+    max_power=optional(numbers),
+    max_quality_loss=optional(shares),
+    availability=optional(shares),
+    measured_only=st.booleans(),
+    confidence=shares,
+) | st.builds(plan.PlanSpec, spares=counts)
 common = {
     "name": words,
     "description": st.text(max_size=20),
     "objectives": objective_texts.map(parse_objectives),
     "simulation": S[model.SimulationSpec],
+    "plan": optional(S[plan.PlanSpec]),
 }
 S[model.Scenario] = st.one_of(
     st.builds(

@@ -1,0 +1,104 @@
+"""Closed forms are bounds: no simulation beats them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.planning.bounds import Step, capacity, first_guess, means, unloaded
+from planner.planning.sizing import smallest
+from planner.scenario.reader import read_scenario
+from planner.simulation.run import run_llm
+from planner.simulation.saturation import saturation_per_replica
+from planner.simulation.system import build_system
+
+TEXT = """
+name: x
+traffic:
+  requests: 400
+  arrivals: {{kind: poisson, rate: {rate} req/s}}
+  lengths:
+    kind: lognormal
+    prompt: {{mean: {prompt}, cv: 1, min: 5, max: 6000}}
+    output: {{mean: {output}, cv: 1, min: 1, max: 900}}
+service:
+  kind: llm
+  model: {model}
+  settings: {{weights: {weights}}}
+  engine: {{max_num_seqs: {sequences}, max_num_batched_tokens: {budget}, scheduler: {scheduler}}}
+fleet: {{device: {device}, tensor_parallel: {tensor}}}
+simulation: {{warmup: 0 s}}
+"""
+CASES = [
+    ("llama-3.1-8b", "bf16", "H100-SXM-80GB", 1, 256, 2048, "{kind: chunked}"),
+    ("llama-3.1-8b", "int4", "L4", 2, 64, 8192, "{kind: chunked}"),
+    ("gemma-3-27b", "fp8", "H200-SXM-141GB", 2, 128, 1024, "{kind: chunked}"),
+    ("gpt-oss-20b", "mxfp4", "H100-SXM-80GB", 1, 256, 2048, "{kind: chunked}"),
+    ("llama-3.1-8b", "fp8", "L40S", 1, 32, 2048, "{kind: prefill_first}"),
+    ("qwen2.5-3b", "bf16", "L40S", 1, 32, 2048, "{kind: static, batch_size: 8, timeout: 50 ms}"),
+]
+
+
+def scenario(case, rate=5.0, prompt=700, output=120):
+    names = ("model", "weights", "device", "tensor", "sequences", "budget", "scheduler")
+    values = dict(zip(names, case, strict=True))
+    return read_scenario(TEXT.format(rate=rate, prompt=prompt, output=output, **values))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("prompt", [100, 1500])
+@pytest.mark.parametrize("output", [20, 250])
+def test_no_replica_finishes_more_than_its_capacity(case, prompt, output):
+    one = scenario(case, prompt=prompt, output=output)
+    system = build_system(one)
+    requests = one.traffic.draw(1, 0, one.base_dir)
+    step = Step(system)
+    bound = capacity(step, means(requests, step.c.window))
+    # the backlog that saturation is measured on repeats these requests in another order
+    assert saturation_per_replica(system, requests) <= 1.03 * bound
+
+
+@pytest.mark.parametrize("case", CASES[:5], ids=str)
+def test_no_request_is_faster_than_alone(case):
+    one = scenario(case, rate=8.0)
+    system = build_system(one)
+    requests = one.traffic.draw(1, 0, one.base_dir)
+    record = run_llm(one, system, requests, replication=0)
+    alone = unloaded(Step(system), requests, None)
+    done = record.finished_s - record.arrival_s
+    assert np.quantile(done, 0.9) >= np.quantile(alone.e2e, 0.8)
+    first = record.first_token_s - record.arrival_s
+    step = Step(system)
+    bound = np.array([step.first_token(int(each)) for each in record.prompt_tokens])
+    assert (first >= bound * (1 - 1e-9)).all()
+
+
+def test_a_guess_grows_with_the_rate():
+    one = scenario(CASES[0])
+    step = Step(build_system(one))
+    requests = one.traffic.draw(1, 0, one.base_dir)
+    mean = means(requests, step.c.window)
+    guesses = [first_guess(step, mean, rate, 0.02, 1) for rate in (1, 10, 50, 200)]
+    assert guesses == sorted(guesses)
+    assert guesses[-1] > guesses[0]
+
+
+@settings(max_examples=200)
+@given(
+    least=st.integers(1, 300),
+    guess=st.integers(1, 300),
+    low=st.integers(1, 100),
+    span=st.integers(0, 300),
+)
+def test_the_smallest_number_that_passes_is_found_from_any_guess(least, guess, low, span):
+    tried = []
+
+    def passes(n):
+        tried.append(n)
+        return n >= least
+
+    high = low + span
+    found = smallest(passes, guess, low, high)
+    assert found == (max(low, least) if least <= high else None)
+    assert all(low <= n <= high for n in tried)
+    assert len(tried) <= 25

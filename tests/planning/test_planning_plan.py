@@ -1,0 +1,213 @@
+"""Plans: sane, explained, and the same however they are found."""
+
+import json
+from importlib.resources import files
+
+import jsonschema
+import pytest
+from command_line import planner
+
+from planner.report.plan_files import plan_json
+
+SCHEMA = json.loads(files("planner.report").joinpath("plan.schema.json").read_text())
+
+
+def cost(plan):
+    return plan.recommendation.option.usd_per_hour
+
+
+def test_a_plan_meets_every_objective_with_the_probability_asked_for(planned):
+    plan = planned()
+    option = plan.recommendation.option
+    assert option.probability >= 0.95
+    assert all(each.margin > 0 for each in option.outcomes)
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(plan_json(plan)))
+
+
+def test_candidates_are_excluded_by_reason_or_simulated(planned):
+    counts = planned("plan.tensor_parallel=[1, 3, 16]").counts
+    assert counts.total == sum(counts.excluded.values()) + counts.simulated
+    assert counts.excluded["cannot be divided so"] == 8
+
+
+def test_more_traffic_never_gives_a_cheaper_plan(planned):
+    costs = [cost(planned(f"traffic.rate={rate} req/s")) for rate in (3, 8, 12, 18, 30)]
+    assert costs == sorted(costs)
+
+
+def test_a_looser_target_never_gives_a_dearer_plan(planned):
+    costs = [
+        cost(planned(f"objectives=ttft:p95<{ttft}ms; tpot:p95<{tpot}ms"))
+        for ttft, tpot in ((250, 30), (300, 35), (400, 45), (800, 60), (3000, 90))
+    ]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_more_confidence_never_gives_a_cheaper_plan(planned):
+    costs = [cost(planned(f"plan.confidence={share}")) for share in (0.5, 0.9, 0.99)]
+    assert costs == sorted(costs)
+
+
+def test_spares_survive_the_loss_of_as_many_replicas(planned):
+    bare, spared = planned(), planned("plan.spares=1")
+    one, more = bare.recommendation.option, spared.recommendation.option
+    assert (more.replicas, more.spares) == (one.replicas, 1)
+    assert more.devices == one.devices + 1
+    outage = spared.recommendation.outage
+    assert outage.lost == 1
+    assert all(each.value <= each.bound for each in outage.outcomes)
+
+
+def test_availability_decides_the_spares(planned):
+    failing = "fleet.failures={mtbf: 10 h, mttr: 1 h}"
+    few = planned(failing, "plan.availability=50%").recommendation.option
+    many = planned(failing, "plan.availability=99.99%").recommendation.option
+    assert few.spares < many.spares
+
+
+def test_the_same_plan_in_other_processes(planned, tmp_path):
+    alone = planned(store=tmp_path / "a.jsonl").to_json()
+    together = planned(store=tmp_path / "b.jsonl", jobs=2).to_json()
+    for each in (alone, together):
+        del each["method"]
+    assert alone == together
+
+
+def test_today_is_compared_with_the_plan(planned):
+    plan = planned()
+    assert plan.today.replicas == 6
+    changed = {each.name: (each.sign, each.before, each.after) for each in plan.difference}
+    option = plan.recommendation.option
+    assert changed["replicas"] == ("~", "6", str(option.replicas))
+    assert changed.keys() <= {"device", "replicas", "weights"}
+
+
+def test_no_plan_beside_the_recommendation_is_better_in_everything(planned):
+    plan = planned("plan.weights=[bf16, fp8, int8]")
+    best = plan.recommendation.option
+    assert best in plan.pareto
+    for other in plan.pareto:
+        assert other.usd_per_hour >= best.usd_per_hour
+
+
+def test_headroom_is_what_the_plan_still_carries(planned):
+    plan = planned()
+    replicas = plan.recommendation.option.replicas
+    grown = 12 * (1 + plan.recommendation.headroom + 0.3)
+    more = planned(f"traffic.rate={grown} req/s").recommendation.option
+    assert more.usd_per_hour > plan.recommendation.option.usd_per_hour
+    assert replicas >= 1
+
+
+def test_quality_that_nobody_measured_is_unknown_and_can_be_excluded(planned):
+    lax, strict = planned(), planned("plan.max_quality_loss=2%")
+    assert lax.recommendation.option.quality.loss is None
+    assert any("quality" in each for each in lax.notices)
+    option = strict.recommendation.option
+    assert option.quality.loss == 0
+    assert option.candidate.settings.weights == "bf16"
+    assert strict.counts.excluded["quality not known"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "binding", "flag"),
+    [
+        ("plan.max_cost=$0.5/h", "cost", "--max-cost"),
+        ("plan.max_devices={all: 1}", "devices", "--max-devices"),
+        ("plan.max_power=100 W", "power", "--max-power"),
+        ("plan.max_replicas=1", "replicas", "plan.max_replicas"),
+    ],
+)
+def test_an_infeasible_plan_names_what_binds_and_what_would_do(planned, change, binding, flag):
+    plan = planned(change, "traffic.rate=30 req/s")
+    assert plan.recommendation is None
+    assert plan.infeasible.binding == binding
+    assert any(each.change.startswith(flag) for each in plan.infeasible.nearest)
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(plan_json(plan)))
+
+
+def test_a_target_that_no_device_meets_comes_with_the_nearest_that_can_be_met(planned):
+    plan = planned("objectives=ttft:p95<5ms; tpot:p95<45ms")
+    assert plan.recommendation is None
+    assert plan.infeasible.binding == "target"
+    assert "no device meets ttft:p95<5ms even with an empty replica" in plan.infeasible.why
+    nearest = plan.infeasible.nearest[0]
+    target = nearest.change.removeprefix("--target '").removesuffix("'")
+    assert planned(f"objectives={target}").recommendation is not None
+
+
+def test_nothing_measured_is_left_with_measured_only(planned):
+    plan = planned("plan.measured_only=true")
+    assert plan.infeasible.binding == "measured_only"
+    assert plan.counts.excluded == {"not measured": 4}
+
+
+def test_the_command_prints_the_plan_and_exits_0(small):
+    ran = planner("plan", small, "--jobs", 1, "-q")
+    assert ran.code == 0, ran.err
+    assert "Plan: " in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80
+
+
+def test_the_command_exits_4_where_there_is_no_plan(small):
+    ran = planner("plan", small, "--jobs", 1, "-q", "--json", "--target", "ttft:p95<1ms")
+    assert ran.code == 4
+    data = json.loads(ran.out)
+    assert data["recommendation"] is None
+    assert data["infeasible"]["binding"] == "target"
+
+
+def test_a_folder_holds_the_plan_and_is_taken_up_again(small, tmp_path):
+    args = ("plan", small, "--jobs", 1, "-q", "--json", "--out", tmp_path / "run")
+    first, again = (json.loads(planner(*args).out) for _ in range(2))
+    assert first["method"]["evaluations_reused"] == 0
+    assert again["method"]["evaluations_reused"] == first["method"]["evaluations"]
+    assert json.loads((tmp_path / "run/plan.json").read_text()) == again
+    del first["method"], again["method"]
+    assert first == again
+
+
+def test_objectives_of_classes_count(planned):
+    text = """\
+name: classes
+traffic:
+  duration: 200 s
+  classes:
+    - name: short
+      arrivals: {kind: poisson, rate: 6 req/s}
+      lengths: {kind: fixed, prompt: 200, output: 40}
+      objectives: "ttft:p90<300ms"
+    - name: long
+      arrivals: {kind: poisson, rate: 2 req/s}
+      lengths: {kind: fixed, prompt: 3000, output: 200}
+      objectives: "goodput{ttft<2s,tpot<60ms}>=0.9; e2e:mean<20s"
+service: {kind: llm, model: llama-3.1-8b}
+fleet: {device: L40S}
+simulation: {replications: 5, warmup: 20 s}
+plan: {devices: [L40S], tensor_parallel: [1], weights: [fp8], kv_cache: [bf16]}
+"""
+    outcomes = planned(text=text).recommendation.option.outcomes
+    assert [(each.class_name, each.objective) for each in outcomes] == [
+        ("short", "ttft:p90<300ms"),
+        ("long", "goodput{ttft<2s,tpot<60ms}>=0.9"),
+        ("long", "e2e:mean<20s"),
+    ]
+    assert all(each.probability >= 0.95 for each in outcomes)
+
+
+def test_clients_that_wait_can_be_planned_for(planned):
+    text = """\
+name: clients
+traffic:
+  requests: 1500
+  arrivals: {kind: closed_loop, clients: 40, think: {kind: exponential, mean: 1 s}}
+  lengths: {kind: fixed, prompt: 300, output: 60}
+service: {kind: llm, model: llama-3.1-8b}
+fleet: {device: L40S}
+objectives: "tpot:p95<60ms"
+simulation: {replications: 5, warmup: 2 s}
+plan: {devices: [L40S], tensor_parallel: [1], weights: [fp8], kv_cache: [bf16]}
+"""
+    plan = planned(text=text)
+    assert plan.recommendation.option.probability >= 0.95
+    assert plan.recommendation.headroom is None
