@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 EVIDENCE = 10.0
 #: Residual beyond which a sample counts by its size and not its square: something interrupted it.
 OUTLIER = 0.1
+#: Nearer to a bound than this share of the range, a coefficient is at it.
+AT_BOUND = 1e-4
 #: Rounds of weighting variants by how well the model fits them.
 REWEIGHTINGS = 3
 
@@ -54,7 +56,7 @@ class Estimate:
     value : float
         In its own unit.
     stderr : float, optional
-        Standard error; None at a bound.
+        Standard error; None at a bound, and where others would do as well.
     """
 
     parameter: Parameter
@@ -62,9 +64,13 @@ class Estimate:
     stderr: float | None
 
     @property
-    def at_bound(self) -> bool:
-        """Whether it would have gone on, had it not been for its bound."""
-        return self.stderr is None
+    def open(self) -> str:
+        """Why it has no standard error; empty if it has one."""
+        if self.stderr is not None:
+            return ""
+        here, (low, high) = self.parameter.inside(self.value), self.parameter.bounds
+        near = min(here - low, high - here) <= AT_BOUND * (high - low)
+        return "at its bound" if near else "not told apart from others"
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     start += [
         Parameter(f"{key}.{part}", 1.0, 0.05, 20.0, "log")
         for key in keys
-        for part in ("compute", "storage", *(["overhead"] if key.startswith("launch.") else []))
+        for part in _parts(key)
     ]
     if len(samples) <= len(start) + 1:
         raise InputError(
@@ -207,6 +213,14 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     for _ in range(REWEIGHTINGS):
         fit = _solve(_reweighted(fit, plain[0].variant), shape, device, _here(fit))
     return fit
+
+
+def _parts(key: str) -> tuple[str, str]:
+    """Return the parts of a step that a setting is fitted a speedup of.
+
+    How kernels are launched leaves the bytes alone; it is the time between kernels that it is for.
+    """
+    return ("compute", "overhead") if key.startswith("launch.") else ("compute", "storage")
 
 
 def _here(fit: Fit) -> list[Parameter]:
@@ -295,7 +309,7 @@ def _solve(
     free = [
         i
         for i in range(len(parameters))
-        if min(found.x[i] - low[i], high[i] - found.x[i]) > 1e-4 * (high[i] - low[i])
+        if min(found.x[i] - low[i], high[i] - found.x[i]) > AT_BOUND * (high[i] - low[i])
     ]
     predicted = model.seconds(values)
     freedom = max(1, len(samples) - len(parameters))

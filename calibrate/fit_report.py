@@ -52,9 +52,9 @@ def _lines(fit: Fit, left_out: Floats | None) -> Iterator[str]:
     yield "[[Coefficients]]"
     yield from _table([(name, _estimate(fit, name)) for name in fit.estimates])
     warnings = [
-        f"{name} is at its bound: the measurements do not determine it"
+        f"{name} is {each.open}: the measurements do not determine it"
         for name, each in fit.estimates.items()
-        if each.at_bound
+        if each.open
     ]
     if warnings:
         yield "[[Warnings]]"
@@ -87,7 +87,7 @@ def _estimate(fit: Fit, name: str) -> str:
     bounds = f"(init {each.parameter.initial:.4g}, bounds {each.parameter.lower:.4g} to "
     bounds += f"{each.parameter.upper:.4g})"
     if each.stderr is None:
-        return f"{each.value:.6g}{unit} at its bound {bounds}"
+        return f"{each.value:.6g}{unit} {each.open} {bounds}"
     share = f" ({each.stderr / each.value:.1%})" if each.value else ""
     return f"{each.value:.6g} +/- {each.stderr:.2g}{unit}{share} {bounds}"
 

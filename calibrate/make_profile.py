@@ -193,7 +193,7 @@ def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
     for key, each in fit.estimates.items():
         if key == ALONE:
             continue
-        bound = "" if each.stderr is not None else "; at its bound"
+        bound = f"; {each.open}" if each.open else ""
         number: dict[str, object] = {
             "value": each.value,
             "stderr": each.stderr,

@@ -125,7 +125,7 @@ def test_a_variant_whose_kernels_are_of_another_form_does_not_pull_the_others():
 
 def test_a_coefficient_at_its_bound_has_no_error_and_a_warning():
     fit = fitted(synthetic.SHARED | {"overhead_fixed": 0.0, "overlap": 1.0}, 0.0, 0)
-    assert fit.estimates["overlap"].at_bound
+    assert fit.estimates["overlap"].open == "at its bound"
     assert fit.estimates["overlap"].stderr is None
     assert "overlap" not in fit.names
     assert "overlap is at its bound: the measurements do not determine it" in fit_report(fit)
@@ -250,3 +250,14 @@ def test_measurements_without_the_device_s_peaks_make_no_profile(tmp_path):
 def test_points_have_names_that_tell_them_apart():
     assert StepPoint(((256, 0), (256, 0)), (5, 5, 7)).key == "p2x256@0 d2@5 d1@7"
     assert len({each.key for each in synthetic.POINTS}) == len(synthetic.POINTS)
+
+
+def test_coefficients_that_do_each_others_work_are_said_not_to_be_told_apart():
+    """One context and one number of sequences: what is fixed may be storage or overhead."""
+    points = [StepPoint(decode=(64,) * 2), *(StepPoint(prefill=((n, 0),)) for n in (64, 256))]
+    found = synthetic.samples(
+        synthetic.SHARED | {"overlap": 1.0}, 0.001, np.random.default_rng(3), points=points * 5
+    )
+    fit = fit_steps(found, synthetic.SHAPE, synthetic.MACHINE, synthetic.BASE)
+    assert "not told apart from others" in fit_report(fit)
+    assert any(each.open == "not told apart from others" for each in fit.estimates.values())
