@@ -198,9 +198,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     start = _here(chosen)
     keys = sorted({key for each in samples for key in setting_keys(each.settings, base)})
     start += [
-        Parameter(f"{key}.{part}", 1.0, 0.05, 20.0, "log")
-        for key in keys
-        for part in _parts(key)
+        Parameter(f"{key}.{part}", 1.0, 0.05, 20.0, "log") for key in keys for part in _parts(key)
     ]
     if len(samples) <= len(start) + 1:
         raise InputError(
