@@ -128,11 +128,14 @@ def fit(  # noqa: PLR0917 - typer's options
     name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
     device: Annotated[
         list[str] | None,
-        typer.Option(help="Points: a device of the catalogue; more of them share coefficients."),
+        typer.Option(help="Points: a device of the catalogue; several share coefficients."),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="Points: vllm, trtllm, sglang, ...")] = None,
     dataset: Annotated[
         list[str] | None, typer.Option(help="Points: only of this data set; may be repeated.")
+    ] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="Points: only models of this kind: dense, moe, mla.")
     ] = None,
     by: Annotated[
         list[str] | None,
@@ -147,7 +150,14 @@ def fit(  # noqa: PLR0917 - typer's options
 
         folder = folder_of(Path() if out is None else out)
         return fit_points(
-            measurements, folder, name, device, engine, dataset or (), by or ("deployment",)
+            measurements,
+            folder,
+            name,
+            device,
+            engine,
+            dataset or (),
+            kernels,
+            by or ("deployment",),
         )
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
 

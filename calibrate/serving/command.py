@@ -28,6 +28,7 @@ def fit_points(  # noqa: PLR0917 - the command's options
     devices: Sequence[str],
     engine: str,
     datasets: Sequence[str],
+    kernels: str | None,
     by: Sequence[str],
 ) -> str:
     """Fit the rows of a device and engine, write a profile per device, and return the report.
@@ -49,6 +50,7 @@ def fit_points(  # noqa: PLR0917 - the command's options
         if each.groups["device"] in names
         and each.groups["engine"] == engine
         and (not datasets or each.groups["dataset"] in datasets)
+        and kernels in {None, each.groups["kernels"]}
     ]
     found = fit_stack(chosen, by)
     today = dt.datetime.now(tz=dt.UTC).date()

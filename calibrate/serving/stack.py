@@ -50,6 +50,8 @@ START = {
 #: Share of its peak that no device was measured to reach in a matrix product: rows whose own
 #: latencies imply more arithmetic than this contradict themselves and are not fitted to.
 IMPOSSIBLE = 0.75
+#: Share of the TPOT under half the load below which a row contradicts the other.
+FASTER = 0.8
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,13 @@ class PointExperiment:
 
     @property
     def measured(self) -> Mapping[str, float]:
-        """Latencies; throughput only without them, since it follows from them."""
+        """Latencies; throughput only without them, since it follows from them.
+
+        Where all requests come at once, latencies tell how many there were: throughput only.
+        """
         found = dict(self.case.measured)
+        if self.case.load == "all at once" and "throughput" in found:
+            return {"throughput": found["throughput"]}
         if {"ttft", "tpot"} <= found.keys():
             found.pop("e2e", None)
         if len(found) > 1:
@@ -107,7 +114,7 @@ class StackFit:
     experiments : tuple of PointExperiment
         That it was fitted to.
     left_out : tuple of str
-        Rows that contradict themselves.
+        Rows that contradict themselves or others.
     """
 
     fit: ServingFit
@@ -119,11 +126,12 @@ class StackFit:
         """Return what the profile says it rests on."""
         datasets = sorted({each.groups["dataset"] for each in self.experiments})
         models = sorted({each.groups["model"] for each in self.experiments})
-        out = f"; left out, since they contradict themselves: {', '.join(self.left_out)}"
+        out = f"; left out, since they contradict themselves or others: {', '.join(self.left_out)}"
         return Evidence(
             rows=f"{len(self.experiments)} rows of {', '.join(datasets)}: {', '.join(models)}"
             + (out if self.left_out else ""),
             datasets=tuple(datasets),
+            kernels=tuple(sorted({each.case.kernels for each in self.experiments})),
             in_sample=_errors(self.fit.rows),
             cross_validated={by: _errors(rows) for by, rows in self.cross_validated.items()},
         )
@@ -208,7 +216,12 @@ def fit_stack(
     InputError
         If there are no rows, or fewer metrics than coefficients.
     """
-    sound = [each for each in experiments if implied_share(each.case) <= IMPOSSIBLE]
+    faster = faster_under_more(experiments)
+    sound = [
+        each
+        for each in experiments
+        if implied_share(each.case) <= IMPOSSIBLE and each.name not in faster
+    ]
     if not sound:
         raise InputError("must have rows of that device and engine to fit to, got none")
     start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
@@ -222,6 +235,27 @@ def fit_stack(
     names = {each.name for each in sound}
     out = tuple(each.name for each in experiments if each.name not in names)
     return StackFit(done, checked, tuple(sound), out)
+
+
+def faster_under_more(experiments: Sequence[PointExperiment]) -> set[str]:
+    """Return the rows whose tokens took less time than under half the load or less, by name.
+
+    Of one replica and lengths, from one source; by :data:`FASTER` of the time or less. Such a row
+    was served by an engine with other limits than its neighbours, which the table does not show.
+    """
+    groups: dict[tuple[str, ...], list[tuple[float, float, str]]] = {}
+    for each in experiments:
+        case, tpot = each.case, each.measured.get("tpot")
+        if tpot is not None and case.load == "concurrency":
+            kinds = ("dataset", "device", "engine", "deployment", "dtype", "lengths")
+            key = tuple(case.groups[kind] for kind in kinds)
+            groups.setdefault(key, []).append((case.point.numbers["load"], tpot, each.name))
+    return {
+        name
+        for rows in groups.values()
+        for load, tpot, name in rows
+        if any(less <= load / 2 and tpot <= FASTER * time for less, time, _ in rows)
+    }
 
 
 def coefficients_of(experiments: Sequence[PointExperiment]) -> list[str]:

@@ -118,6 +118,8 @@ class Evidence(Spec):
         Which measurements, and what was left out.
     datasets : tuple of str
         Names of their sources.
+    kernels : tuple of {"dense", "moe", "mla"}
+        Kinds of models among them: latent attention, experts, neither. They run other kernels.
     in_sample : dict of str to Errors
         By metric, of the measurements it was fitted to.
     cross_validated : dict of str to dict
@@ -126,6 +128,7 @@ class Evidence(Spec):
 
     rows: str
     datasets: tuple[str, ...]
+    kernels: tuple[Literal["dense", "moe", "mla"], ...]
     in_sample: dict[str, Errors]
     cross_validated: dict[str, dict[str, Errors]] = Field(default_factory=dict)
 

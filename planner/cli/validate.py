@@ -47,7 +47,7 @@ def validate(  # noqa: PLR0917 - typer's options
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="Points: errors by device, engine, model, dtype, tp, dataset, lengths."),
+        typer.Option(help="Points: errors by device, engine, model, dtype, tp, dataset, load, ..."),
     ] = None,
     profile: Annotated[
         str | None,

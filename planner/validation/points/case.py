@@ -70,7 +70,22 @@ class Case:
             "dataset": texts["dataset"],
             "lengths": f"{isl:g}/{osl:g}",
             "deployment": f"{self.point.model} tp{fleet.tensor_parallel}",
+            "kernels": self.kernels,
+            "load": self.load,
         }
+
+    @property
+    def load(self) -> str:
+        """The type of its load; ``all at once`` for a rate without end, which tests the queue."""
+        endless = math.isinf(self.point.numbers["load"])
+        kind = self.point.texts["load_type"]
+        return "all at once" if endless and kind != "offline" else kind
+
+    @property
+    def kernels(self) -> str:
+        """What its steps run: ``mla`` for latent attention, ``moe`` for experts, else ``dense``."""
+        shape = self.deployment.shape
+        return "mla" if shape.is_mla else "moe" if shape.n_experts else "dense"
 
     @property
     def measured(self) -> Mapping[str, float]:

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from planner.validation.points.table import Point
 
 #: What errors can be sorted by.
-GROUPS = ("device", "engine", "model", "dtype", "tp", "dataset", "lengths", "profile")
+GROUPS = (
+    "device",
+    "engine",
+    "model",
+    "dtype",
+    "tp",
+    "dataset",
+    "lengths",
+    "kernels",
+    "load",
+    "profile",
+)
 
 
 @dataclass(frozen=True)
@@ -138,20 +149,22 @@ def errors_of(rows: Sequence[Judged]) -> dict[str, Errors]:
 def profile_of(case: Case) -> Profile:
     """Return the packaged profile of the case's device and engine, or the assumed one.
 
-    Of several, the one fitted to the case's data set, else the first.
+    Of several, one fitted to the same kind of model, and of these one fitted to the case's data
+    set, come first.
     """
     device, engine = case.groups["device"], case.groups["engine"]
     fitting = [
         each
         for each in map(load_profile, PACKAGED)
-        if each.device == device and each.engine == engine
+        if each.device == device and each.engine == engine and each.evidence is not None
     ]
-    own = [
-        each
-        for each in fitting
-        if each.evidence is not None and case.groups["dataset"] in each.evidence.datasets
-    ]
-    return [*own, *fitting, load_profile("assumed")][0]
+
+    def nearness(profile: Profile) -> tuple[bool, bool]:
+        evidence = profile.evidence
+        assert evidence is not None  # noqa: S101 - chosen so above
+        return case.kernels in evidence.kernels, case.groups["dataset"] in evidence.datasets
+
+    return max(fitting, key=nearness, default=load_profile("assumed"))
 
 
 def compare(
