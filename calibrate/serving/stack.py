@@ -34,18 +34,35 @@ if TYPE_CHECKING:
 #: Where the search begins.
 START = {
     "compute_efficiency": 0.5,
-    "attention_efficiency": 0.5,
-    "storage_efficiency": 0.8,
+    "attention_efficiency": 0.6,
+    "storage_efficiency": 0.85,
     "kv_efficiency": 0.6,
     "overlap": 4.0,
     "overhead_per_layer": 4e-5,
-    "overhead_per_sequence": 2e-5,
+    "overhead_per_sequence": 1e-5,
     "link_efficiency": 0.6,
-    "link_latency": 2e-6,
+    "link_latency": 1.5e-6,
     "request_overhead": 0.02,
     "expert_compute": 0.5,
-    "expert_storage": 0.9,
+    "expert_storage": 1.0,
     "overhead_per_moe_layer": 4e-5,
+}
+#: Widths of the prior around it, in the logarithm: efficiencies are known to a third or so,
+#: overheads of engines differ by their versions.
+WIDTHS = {
+    "compute_efficiency": 0.3,
+    "attention_efficiency": 0.4,
+    "storage_efficiency": 0.15,
+    "kv_efficiency": 0.3,
+    "overlap": 0.7,
+    "overhead_per_layer": 0.7,
+    "overhead_per_sequence": 1.0,
+    "link_efficiency": 0.3,
+    "link_latency": 0.5,
+    "request_overhead": 1.0,
+    "expert_compute": 0.5,
+    "expert_storage": 0.3,
+    "overhead_per_moe_layer": 0.7,
 }
 #: Share of its peak that no device was measured to reach in a matrix product: rows whose own
 #: latencies imply more arithmetic than this contradict themselves and are not fitted to.
@@ -226,7 +243,7 @@ def fit_stack(
         raise InputError("must have rows of that device and engine to fit to, got none")
     start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
     first = {name: (values or START).get(name, START[name]) for name in coefficients_of(sound)}
-    done = fit(sound, start, values=first, rounds=rounds, cluster="deployment")
+    done = fit(sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment")
     checked = {}
     for kind in by:
         if len({each.groups[kind] for each in sound}) > 1:

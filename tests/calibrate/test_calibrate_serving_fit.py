@@ -151,6 +151,24 @@ def test_what_cannot_be_fitted_is_refused(chosen, values, message):
         fit(chosen, load_profile("assumed"), values=values)
 
 
+def test_what_the_results_do_not_tell_stays_where_the_prior_has_it():
+    silent = {**START, "link_latency": 3e-6}
+    found = fit(engines(12), load_profile("assumed"), values=silent, widths={"link_latency": 0.5})
+    assert found.values["link_latency"] == pytest.approx(3e-6, rel=1e-6)
+    assert found.values["overhead_fixed"] == pytest.approx(2e-3, rel=1e-3)
+    assert found.stderr["link_latency"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_prior_weighs_as_much_as_one_metric():
+    few, many = engines(3), engines(60)
+    widths = dict.fromkeys(START, 0.1)
+    drawn = [
+        fit(each, load_profile("assumed"), values=START, widths=widths) for each in (few, many)
+    ]
+    off = [abs(each.values["compute_efficiency"] / 0.55 - 1) for each in drawn]
+    assert off[1] < off[0] / 2
+
+
 def test_groups_that_are_all_one_cannot_be_left_out():
     same = [Engine(each.compute_s, each.storage_s) for each in engines(4)]
     whole = fit(same, load_profile("assumed"), values=START)

@@ -1,0 +1,166 @@
+"""The residuals of simulations as a function of coefficients, and the search for their minimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from calibrate.serving.coefficients import Bounds, Prior, with_values
+from planner.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from calibrate.serving.experiment import Experiment
+    from planner.catalog.profile import Profile
+
+    Floats = npt.NDArray[np.float64]
+
+#: Step of the Jacobian, in the logarithm of a coefficient.
+STEP = 0.03
+#: A coefficient within this of a bound, in its logarithm, is at it.
+AT_BOUND = 1e-3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one experiment, measured and predicted.
+
+    Parameters
+    ----------
+    experiment, metric : str
+        Which.
+    measured, predicted : float
+        In the metric's unit.
+    """
+
+    experiment: str
+    metric: str
+    measured: float
+    predicted: float
+
+    @property
+    def error(self) -> float:
+        """``predicted / measured - 1``."""
+        return self.predicted / self.measured - 1
+
+
+def predictions(experiments: Sequence[Experiment], profile: Profile) -> tuple[Row, ...]:
+    """Return what `profile` predicts of every metric that the experiments measured.
+
+    Raises
+    ------
+    InputError
+        If a metric is not positive, measured or predicted.
+    """
+    rows = []
+    for each in experiments:
+        found = each.predict(profile)
+        for metric, measured in each.measured.items():
+            predicted = found[metric]
+            if not (measured > 0 and predicted > 0):
+                raise InputError(
+                    f"{each.name}: {metric} must be positive, measured and predicted, got "
+                    f"{measured:g} and {predicted:g}; leave the metric out"
+                )
+            rows.append(Row(each.name, metric, measured, predicted))
+    return tuple(rows)
+
+
+@dataclass
+class Problem:
+    """The residuals as a function of the logarithms of the coefficients."""
+
+    experiments: Sequence[Experiment]
+    start: Profile
+    names: tuple[str, ...]
+    tolerance: float
+    low: Floats
+    high: Floats
+    prior: Prior
+    evaluations: int = 0
+    last: tuple[Floats, Floats] | None = None
+
+    def residuals(self, x: Floats) -> Floats:
+        """Return one residual per metric, shape (metrics,)."""
+        if self.last is not None and np.array_equal(self.last[0], x):
+            return self.last[1]
+        self.evaluations += 1
+        rows = predictions(self.experiments, self.at(x))
+        ratio = np.array([row.predicted / row.measured for row in rows])
+        found = np.asarray(np.log(ratio) * self.weights())
+        self.last = (x.copy(), found)
+        return found
+
+    def weights(self) -> Floats:
+        """Return the weight of each residual: less than 1 where repeats spread widely."""
+        spreads = [
+            each.spread.get(metric, 0.0) for each in self.experiments for metric in each.measured
+        ]
+        return self.tolerance / np.maximum(spreads, self.tolerance)
+
+    def at(self, x: Floats) -> Profile:
+        """Return the profile of these logarithms."""
+        return with_values(self.start, dict(zip(self.names, np.exp(x).tolist(), strict=True)))
+
+    def jacobian(self, x: Floats) -> Floats:
+        """Return the derivatives by differences towards the farther bound."""
+        here = self.residuals(x)
+        columns = []
+        for k in range(len(x)):
+            step = STEP if self.high[k] - x[k] > x[k] - self.low[k] else -STEP
+            moved = x.copy()
+            moved[k] = np.clip(x[k] + step, self.low[k], self.high[k])
+            columns.append((self.residuals(moved) - here) / (moved[k] - x[k]))
+        self.last = (x.copy(), here)
+        return np.column_stack(columns)
+
+    def free(self, x: Floats) -> npt.NDArray[np.bool_]:
+        """Return which coefficients no bound holds."""
+        return (x - self.low > AT_BOUND) & (self.high - x > AT_BOUND)
+
+
+def problem_of(
+    experiments: Sequence[Experiment],
+    start: Profile,
+    values: Mapping[str, float],
+    limits: Mapping[str, Bounds],
+    *,
+    tolerance: float,
+    prior: Prior,
+) -> Problem:
+    """Return the problem of finding the coefficients named in `values`."""
+    names = tuple(values)
+    low = np.log([limits[name].low for name in names])
+    high = np.log([limits[name].high for name in names])
+    return Problem(experiments, start, names, tolerance, low, high, prior)
+
+
+def search(problem: Problem, values: Mapping[str, float], rounds: int) -> Floats:
+    """Return the logarithms of the coefficients at the minimum that is found from `values`."""
+    x = np.clip(np.log(list(values.values())), problem.low + 1e-9, problem.high - 1e-9)
+    prior, tolerance = problem.prior, problem.tolerance
+
+    def residuals(x: Floats) -> Floats:
+        return np.concatenate((problem.residuals(x), prior.residuals(x, tolerance)))
+
+    def jacobian(x: Floats) -> Floats:
+        return np.vstack((problem.jacobian(x), prior.jacobian(tolerance)))
+
+    found = least_squares(
+        residuals,
+        x,
+        jac=jacobian,
+        bounds=(problem.low, problem.high),
+        loss="soft_l1",
+        f_scale=problem.tolerance,
+        xtol=1e-3,
+        ftol=1e-3,
+        max_nfev=rounds,
+    )
+    return np.asarray(found.x)
