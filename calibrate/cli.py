@@ -115,11 +115,12 @@ def run(  # noqa: PLR0917 - typer's options
 
 @app.command()
 def fit(  # noqa: PLR0917 - typer's options
-    measurements: Annotated[
-        Path,
+    results: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="RESULTS",
-            help="measurements.jsonl of a calibration, or a CSV of measured serving points.",
+            metavar="RESULTS...",
+            help="measurements.jsonl of a calibration; a CSV of measured points, with --device and "
+            "--engine; or measured requests, with --scenario.",
         ),
     ],
     out: Annotated[
@@ -141,17 +142,49 @@ def fit(  # noqa: PLR0917 - typer's options
         list[str] | None,
         typer.Option(help="Points: what to leave out in turn: deployment, tp, lengths, model."),
     ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="Requests: the model, engine and device that served them.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the scenario.")
+    ] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--run", help="Requests: only this run; may be repeated.")
+    ] = None,
+    hold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Requests: a coefficient that is not fitted."),
+    ] = None,
 ) -> str:
-    """Fit the step model to measured steps, or to results of load tests; write a profile."""
-    if measurements.name.endswith((".csv", ".csv.gz")):
+    """Fit the step model to measured steps, or end to end to results of load tests."""
+    folder = None if out is None else folder_of(out)
+    if scenario is not None:
+        from calibrate.serving.commands import fit_profile  # noqa: PLC0415 - start-up
+        from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
+        from planner.scenario.reader import load_scenario  # noqa: PLC0415 - start-up
+
+        return fit_profile(
+            load_scenario(find_scenario(scenario), overrides or ()),
+            [str(each) for each in results],
+            folder or results[0].parent,
+            name=name,
+            only=runs or (),
+            hold=dict(map(_held, hold or ())),
+        )
+    if len(results) > 1 or overrides or runs or hold:
+        raise InputError("several files, --set, --run and --hold must come with --scenario")
+    (path,) = results
+    if path.name.endswith((".csv", ".csv.gz")):
         if not device or engine is None:
-            raise InputError("fit must be told --device and --engine, since a table has several")
+            raise InputError(
+                "a CSV must come with --device and --engine, if it holds measured points of "
+                "several, or with --scenario, if it holds measured requests"
+            )
         from calibrate.serving.command import fit_points  # noqa: PLC0415 - start-up
 
-        folder = folder_of(Path() if out is None else out)
         return fit_points(
-            measurements,
-            folder,
+            path,
+            folder or folder_of(Path()),
             name,
             device,
             engine,
@@ -161,9 +194,16 @@ def fit(  # noqa: PLR0917 - typer's options
         )
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
 
-    measured = read_measurements(measurements)
-    folder = measurements.parent if out is None else folder_of(out)
-    return _analyse(measured, folder, name, leave_one_out=True)
+    return _analyse(read_measurements(path), folder or path.parent, name, leave_one_out=True)
+
+
+def _held(text: str) -> tuple[str, float]:
+    """Return name and value of ``overlap=1``."""
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise InputError(f"--hold must be NAME=NUMBER, as overlap=1, got {text!r:.60}") from None
 
 
 @app.command()

@@ -8,7 +8,8 @@ metric whose repeats spread by more than the tolerance is scaled down to it.
 Coefficients are searched by their logarithms, which keeps them positive and treats an efficiency
 of 0.6 and an overhead of 20 us alike. The simulation is a step function of them, since batches
 form differently; the Jacobian is taken over :data:`~calibrate.serving.problem.STEP`, wide enough
-to see past that.
+to see past that. A small overhead has hardly any derivative by its logarithm, and a search that
+begins from one stays there: `soften` searches the logarithm of the coefficient and a time beside it.
 
 What the results do not tell is drawn to where the search begins: a coefficient with a `width` has a
 normal prior around its start, in the logarithm, that weighs as much as one metric does. Without it
@@ -41,7 +42,14 @@ from calibrate.serving.coefficients import (
     with_coefficients,
     with_values,
 )
-from calibrate.serving.problem import Row, predictions, problem_of, search
+from calibrate.serving.problem import (
+    STEP,
+    Row,
+    predictions,
+    problem_of,
+    search,
+    softened,
+)
 from calibrate.serving.resample import bootstrap, cross_validate
 from planner.catalog.profile import Coefficient
 from planner.errors import InputError
@@ -135,6 +143,8 @@ def fit(
     cluster: str | None = None,
     rounds: int = 20,
     seed: int = 0,
+    soften: Mapping[str, float] | None = None,
+    step: float = STEP,
 ) -> ServingFit:
     """Return the coefficients for which the experiments come out as measured.
 
@@ -158,6 +168,11 @@ def fit(
         Most Jacobians.
     seed : int
         Of the bootstrap.
+    soften : mapping of str to float, optional
+        What is added to a coefficient before its logarithm is taken, in its unit; 0 where left
+        out.
+    step : float
+        Of the Jacobian, in that logarithm: wider for runs of few requests.
 
     Raises
     ------
@@ -167,14 +182,23 @@ def fit(
     limits = {**PHYSICAL, **(bounds or {})}
     _check(experiments, values, limits)
     prior = Prior(
-        np.log(list(values.values())),
+        np.log(np.array(list(values.values())) + softened(values, soften)),
         np.array([(widths or {}).get(name, np.inf) for name in values]),
     )
-    problem = problem_of(experiments, start, values, limits, tolerance=tolerance, prior=prior)
+    problem = problem_of(
+        experiments,
+        start,
+        values,
+        limits,
+        tolerance=tolerance,
+        prior=prior,
+        soften=soften,
+        step=step,
+    )
     x = search(problem, values, rounds)
     jacobian, residuals = problem.jacobian(x), problem.residuals(x)
     stderr = bootstrap(problem, x, jacobian, cluster, seed)
-    fitted = dict(zip(problem.names, np.exp(x).tolist(), strict=True))
+    fitted = problem.values(x)
     rows = predictions(experiments, problem.at(x))
     return ServingFit(start, fitted, stderr, rows, problem.evaluations, residuals, jacobian, prior)
 

@@ -12,7 +12,7 @@ from calibrate.serving.coefficients import Bounds, Prior, with_values
 from planner.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -74,7 +74,27 @@ def predictions(experiments: Sequence[Experiment], profile: Profile) -> tuple[Ro
 
 @dataclass
 class Problem:
-    """The residuals as a function of the logarithms of the coefficients."""
+    """The residuals as a function of the logarithms of the coefficients.
+
+    Parameters
+    ----------
+    experiments : sequence of Experiment
+        What is predicted.
+    start : Profile
+        All that is not fitted.
+    names : tuple of str
+        The coefficients.
+    tolerance : float
+        See :func:`calibrate.serving.fit.fit`.
+    low, high : array, shape (coefficients,)
+        Bounds of the logarithms.
+    prior : Prior
+        Of the logarithms.
+    soften : array, shape (coefficients,)
+        Added to each coefficient before its logarithm is taken, in its unit.
+    step : float
+        Of the Jacobian.
+    """
 
     experiments: Sequence[Experiment]
     start: Profile
@@ -83,6 +103,8 @@ class Problem:
     low: Floats
     high: Floats
     prior: Prior
+    soften: Floats
+    step: float
     evaluations: int = 0
     last: tuple[Floats, Floats] | None = None
 
@@ -106,14 +128,19 @@ class Problem:
 
     def at(self, x: Floats) -> Profile:
         """Return the profile of these logarithms."""
-        return with_values(self.start, dict(zip(self.names, np.exp(x).tolist(), strict=True)))
+        return with_values(self.start, self.values(x))
+
+    def values(self, x: Floats) -> dict[str, float]:
+        """Return the coefficients by name."""
+        return dict(zip(self.names, (np.exp(x) - self.soften).tolist(), strict=True))
 
     def jacobian(self, x: Floats) -> Floats:
         """Return the derivatives by differences towards the farther bound."""
         here = self.residuals(x)
         columns = []
         for k in range(len(x)):
-            step = STEP if self.high[k] - x[k] > x[k] - self.low[k] else -STEP
+            far = self.high[k] - x[k] > x[k] - self.low[k]
+            step = self.step if far else -self.step
             moved = x.copy()
             moved[k] = np.clip(x[k] + step, self.low[k], self.high[k])
             columns.append((self.residuals(moved) - here) / (moved[k] - x[k]))
@@ -133,17 +160,26 @@ def problem_of(
     *,
     tolerance: float,
     prior: Prior,
+    soften: Mapping[str, float] | None = None,
+    step: float = STEP,
 ) -> Problem:
     """Return the problem of finding the coefficients named in `values`."""
     names = tuple(values)
-    low = np.log([limits[name].low for name in names])
-    high = np.log([limits[name].high for name in names])
-    return Problem(experiments, start, names, tolerance, low, high, prior)
+    added = softened(names, soften)
+    low = np.log(np.array([limits[name].low for name in names]) + added)
+    high = np.log(np.array([limits[name].high for name in names]) + added)
+    return Problem(experiments, start, names, tolerance, low, high, prior, added, step)
+
+
+def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats:
+    """Return what is added to each coefficient before its logarithm is taken."""
+    return np.array([(soften or {}).get(name, 0.0) for name in names])
 
 
 def search(problem: Problem, values: Mapping[str, float], rounds: int) -> Floats:
     """Return the logarithms of the coefficients at the minimum that is found from `values`."""
-    x = np.clip(np.log(list(values.values())), problem.low + 1e-9, problem.high - 1e-9)
+    x = np.log(np.array(list(values.values())) + problem.soften)
+    x = np.clip(x, problem.low + 1e-9, problem.high - 1e-9)
     prior, tolerance = problem.prior, problem.tolerance
 
     def residuals(x: Floats) -> Floats:

@@ -54,8 +54,8 @@ def bootstrap(
     spread = np.std(moved, axis=0, ddof=1)
     names = [name for name, is_free in zip(problem.names, free, strict=True) if is_free]
     return {
-        name: float(value * error)
-        for name, value, error in zip(names, np.exp(x[free]), spread, strict=True)
+        name: float(slope * error)  # of the coefficient by what was searched
+        for name, slope, error in zip(names, np.exp(x[free]), spread, strict=True)
     }
 
 

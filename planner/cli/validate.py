@@ -13,9 +13,10 @@ from planner.cli.shared import extra, located, read_scenario
 from planner.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from planner.catalog.profile import Profile
+    from planner.validation.compare import Comparison
     from planner.validation.points.case import Case
 
 
@@ -53,24 +54,38 @@ def validate(  # noqa: PLR0917 - typer's options
         str | None,
         typer.Option(help="Points: predict all by this profile; by default by device and engine."),
     ] = None,
+    served_by: Annotated[
+        str | None,
+        typer.Option(
+            "--scenario",
+            metavar="SCENARIO",
+            help="The first argument is a file of measured requests; this served them.",
+        ),
+    ] = None,
+    run: Annotated[
+        list[str] | None, typer.Option("--run", help="Requests: only this run; may be repeated.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Hold predictions against a real engine (--engine), or a table of measured points (CSV)."""
-    from planner.report.validation import (  # noqa: PLC0415 - start-up
-        comparisons_json,
-        render_comparisons,
-    )
-
-    if _points(scenario):
+    """Hold predictions against a real engine, a table of measured points, or measured requests."""
+    if served_by is None and _points(scenario):
         if engine:
             raise InputError("--engine must be given with a scenario, got a table of points")
         _validate_points(Path(scenario), by, profile, as_json=as_json, quiet=quiet)
         return
+    if served_by is not None:
+        with extra("calibrate"):
+            from calibrate.serving.commands import compare_requests  # noqa: PLC0415 - start-up
+        spec = read_scenario(served_by, overrides, seed)
+        with located(served_by, overrides):
+            compared, facts = compare_requests(spec, [scenario], run or ())
+        _print_comparisons(compared, facts, tolerance, as_json=as_json)
+        return
     if not engine:
         raise InputError(
-            "validate must be told what to compare with; add --engine, or give a CSV of "
-            "measured points in place of the scenario"
+            "validate must be told what to compare with; add --engine, or give a CSV of measured "
+            "points in place of the scenario, or measured requests and --scenario"
         )
     with extra("calibrate"):
         from calibrate.validate import validate as run_both  # noqa: PLC0415 - needs torch
@@ -82,11 +97,25 @@ def validate(  # noqa: PLR0917 - typer's options
 
     with located(scenario, overrides):
         found = run_both(spec, loads=load or (), runs=runs, threads=threads, say=say)
-    if as_json:
-        print_text(comparisons_json(found.comparisons, found.facts, tolerance))
-    else:
-        print_text(render_comparisons(found.comparisons, found.facts, tolerance))
-    if tolerance is not None and any(each.missed(tolerance) for each in found.comparisons):
+    _print_comparisons(found.comparisons, found.facts, tolerance, as_json=as_json)
+
+
+def _print_comparisons(
+    compared: Sequence[Comparison],
+    facts: Mapping[str, str],
+    tolerance: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print what was predicted beside what was measured; exit if one is too far off."""
+    from planner.report.validation import (  # noqa: PLC0415 - start-up
+        comparisons_json,
+        render_comparisons,
+    )
+
+    show = comparisons_json if as_json else render_comparisons
+    print_text(show(compared, facts, tolerance))
+    if tolerance is not None and any(each.missed(tolerance) for each in compared):
         raise typer.Exit(INACCURATE)
 
 
