@@ -9,7 +9,8 @@ Coefficients are searched by their logarithms, which keeps them positive and tre
 of 0.6 and an overhead of 20 us alike. The simulation is a step function of them, since batches
 form differently; the Jacobian is taken over :data:`~calibrate.serving.problem.STEP`, wide enough
 to see past that. A small overhead has hardly any derivative by its logarithm, and a search that
-begins from one stays there: `soften` searches the logarithm of the coefficient and a time beside it.
+begins from one stays there: `soften` searches the logarithm of the coefficient and a time beside
+it.
 
 What the results do not tell is drawn to where the search begins: a coefficient with a `width` has a
 normal prior around its start, in the logarithm, that weighs as much as one metric does. Without it
