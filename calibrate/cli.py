@@ -138,6 +138,9 @@ def fit(  # noqa: PLR0917 - typer's options
     kernels: Annotated[
         str | None, typer.Option(help="Points: only models of this kind: dense, moe, mla.")
     ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Points: a model not to fit to; may be repeated.")
+    ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(help="Points: what to leave out in turn: deployment, tp, lengths, model."),
@@ -190,6 +193,7 @@ def fit(  # noqa: PLR0917 - typer's options
             engine,
             dataset or (),
             kernels,
+            without or (),
             by or ("deployment",),
         )
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up

@@ -41,7 +41,7 @@ PHYSICAL: dict[str, Bounds] = {
     "overlap": Bounds(1.0, 20.0),
     "overhead_fixed": Bounds(1e-6, 0.1),
     "overhead_per_sequence": Bounds(1e-8, 5e-3),
-    "request_overhead": Bounds(1e-6, 1.0),
+    "request_overhead": Bounds(1e-6, 0.25),
     "link_efficiency": Bounds(0.05, 0.95),
     "link_latency": Bounds(1e-7, 1e-3),
     "kv_efficiency": Bounds(0.1, 0.97),

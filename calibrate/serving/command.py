@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from calibrate.serving.report import stack_text
@@ -29,6 +30,7 @@ def fit_points(  # noqa: PLR0917 - the command's options
     engine: str,
     datasets: Sequence[str],
     kernels: str | None,
+    without: Sequence[str],
     by: Sequence[str],
 ) -> str:
     """Fit the rows of a device and engine, write a profile per device, and return the report.
@@ -51,8 +53,9 @@ def fit_points(  # noqa: PLR0917 - the command's options
         and each.groups["engine"] == engine
         and (not datasets or each.groups["dataset"] in datasets)
         and kernels in {None, each.groups["kernels"]}
+        and not {each.case.point.model, each.case.point.texts["model"]} & set(without)
     ]
-    found = fit_stack(chosen, by)
+    found = replace(fit_stack(chosen, by), without=tuple(without))
     today = dt.datetime.now(tz=dt.UTC).date()
     text = stack_text(found)
     for device in known:

@@ -132,20 +132,25 @@ class StackFit:
         That it was fitted to.
     left_out : tuple of str
         Rows that contradict themselves or others.
+    without : tuple of str
+        Models that the user left out.
     """
 
     fit: ServingFit
     cross_validated: Mapping[str, tuple[Row, ...]]
     experiments: tuple[PointExperiment, ...]
     left_out: tuple[str, ...]
+    without: tuple[str, ...] = ()
 
     def evidence(self) -> Evidence:
         """Return what the profile says it rests on."""
         datasets = sorted({each.groups["dataset"] for each in self.experiments})
         models = sorted({each.groups["model"] for each in self.experiments})
         out = f"; left out, since they contradict themselves or others: {', '.join(self.left_out)}"
+        models_out = f"; not fitted to {', '.join(self.without)}"
         return Evidence(
             rows=f"{len(self.experiments)} rows of {', '.join(datasets)}: {', '.join(models)}"
+            + (models_out if self.without else "")
             + (out if self.left_out else ""),
             datasets=tuple(datasets),
             kernels=tuple(sorted({each.case.kernels for each in self.experiments})),
@@ -179,7 +184,7 @@ class StackFit:
 
 
 _NONE = Coefficient(
-    value=0.0, provenance="assumed", source="all of it counted by layer, overhead_per_layer"
+    value=0.0, provenance="computed", source="all of it counted by layer, overhead_per_layer"
 )
 
 

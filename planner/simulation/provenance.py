@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from planner.latency.memory import GIB
 
 if TYPE_CHECKING:
+    from planner.catalog.profile import Evidence
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
 
@@ -51,9 +52,21 @@ def profile_line(system: System | None) -> str:
     kinds = {each.provenance for each in profile.coefficients.values()}
     assumed = "efficiencies assumed, not measured; no interval includes their error"
     kind = assumed if "assumed" in kinds else ", ".join(sorted(kinds))
+    if profile.evidence is not None:
+        kind = _fitted(profile.evidence)
     days = profile.age(dt.datetime.now(tz=dt.UTC).date()).days
     engine = "" if profile.engine == "any" else f", {profile.engine} {profile.engine_version}"
     return f"profile {profile.name!r} of {profile.created}{engine} ({days} days old): {kind}"
+
+
+def _fitted(evidence: Evidence) -> str:
+    """Return how far off a fitted profile is: on what it did not see, if that is known."""
+    checked = next(iter(evidence.cross_validated.values()), {})
+    shown = "on groups left out" if checked else "on what it was fitted to"
+    errors = ", ".join(
+        f"{metric} {each.mape:.0%}" for metric, each in (checked or evidence.in_sample).items()
+    )
+    return f"fitted to measurements; mean error {shown}: {errors}"
 
 
 def model_provenance(system: System | None) -> dict[str, Any]:
