@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from planner.cli.export import Target  # noqa: TC001 - typer reads it
 from planner.cli.options import (
     INFEASIBLE,
     AsJson,
@@ -29,11 +30,12 @@ from planner.cli.shared import (
     say_compiling,
     versions,
 )
+from planner.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from planner.planning.result import Plan
+    from planner.planning.result import Option, Plan
     from planner.scenario.model import Scenario
     from planner.scenario.reader import Given
 
@@ -89,6 +91,10 @@ def plan(  # noqa: PLR0917 - typer's options
         bool, typer.Option(help="Use what earlier searches evaluated, or evaluate anew.")
     ] = True,
     force: Force = False,
+    export: Annotated[
+        Target | None,
+        typer.Option(help="Print what deploys the plan; the plan goes to standard error."),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -96,6 +102,8 @@ def plan(  # noqa: PLR0917 - typer's options
     from planner.report.plan import write_plan  # noqa: PLC0415 - start-up
     from planner.report.plan_files import STORE, check_folder, plan_json, write_folder  # noqa: PLC0415 - start-up
 
+    if export is not None and as_json:
+        raise InputError("--export and --json must not be given both: each has its own output")
     given = _given(
         {
             "--target": ("objectives", target),
@@ -120,13 +128,25 @@ def plan(  # noqa: PLR0917 - typer's options
         )
     if out is not None:
         write_folder(out, found, versions=versions())
+    if export is not None and found.recommendation is not None:
+        _deploy(spec, found.recommendation.option, export)
     if as_json:
         print_text(plan_json(found))
-    else:
+    elif export is None:
         with stdout():
             write_plan(found, sys.stdout)
+    elif not quiet:
+        write_plan(found, sys.stderr)
     if found.recommendation is None:
         raise typer.Exit(INFEASIBLE)
+
+
+def _deploy(spec: Scenario, option: Option, to: Target) -> None:
+    """Print what deploys a plan's fleet, its spares included."""
+    from planner.report.deploy import export as deployed  # noqa: PLC0415 - start-up
+
+    fleet = option.candidate.scenario(spec, option.replicas + option.spares)
+    print_text(deployed(fleet, to.value))
 
 
 def _given(options: dict[str, tuple[str, object]]) -> list[Given]:

@@ -102,7 +102,7 @@ def plan(
     _check(scenario)
     profile = scenario_profile(scenario)
     constraints = constraints_of(scenario, spec)
-    workload = Workload(scenario, _objectives(scenario))
+    workload = Workload(scenario, objectives_of(scenario))
     _check_size(scenario, workload)
     space = candidates(scenario, spec, profile)
     kept = Store(store or default_path(), read=resume)
@@ -163,7 +163,7 @@ def _check_size(scenario: Scenario, workload: Workload) -> None:
     check_memory(None, requests, workload.levels[2].replications)
 
 
-def _objectives(scenario: Scenario) -> tuple[tuple[int | None, Objective], ...]:
+def objectives_of(scenario: Scenario) -> tuple[tuple[int | None, Objective], ...]:
     """Return the objectives of all requests, then of each class."""
     names = [each.name for each in scenario.traffic.request_classes]
     own = scenario.class_objectives()

@@ -48,6 +48,9 @@ BURST_ERROR = 0.4
 PENNY = 1e-6
 #: Below this a shorter window's probability is clear: more traffic would not turn it.
 CLEAR = 1e-3
+#: Above this, up to what is clear, the decision is close, and replications are doubled, up to so
+#: many times those of the last level.
+DOUBT, MORE = 0.5, 8
 
 
 @dataclass(frozen=True)
@@ -322,13 +325,20 @@ class Search:
         return Verified(entry, replicas, found, likely, each, spread)
 
     def _replications(self, candidate: Candidate, replicas: int, level: Level) -> tuple[Found, ...]:
-        """Simulate replications in parallel; the last ones only where the first leave doubt."""
-        first = min(2, level.replications)
+        """Simulate replications in parallel, more of them for as long as they leave doubt.
+
+        Two show what is hopeless, all of the level what is not; where the decision is close there
+        are up to :data:`MORE` times as many.
+        """
         rows: list[tuple[Candidate | None, tuple[object, ...]]]
-        rows = [(candidate, (candidate, replicas, level, k)) for k in range(level.replications)]
-        found = list(self.runner.map(replicate, rows[:first]))
-        if first < level.replications and (combined(found).chance > CLEAR or combined(found).holds):
-            found += self.runner.map(replicate, rows[first:])
+        usual = level.replications
+        most = MORE * usual if usual > 1 else usual
+        rows = [(candidate, (candidate, replicas, level, k)) for k in range(most)]
+        found = list(self.runner.map(replicate, rows[: min(2, usual)]))
+        if combined(found).chance > CLEAR or combined(found).holds:
+            found += self.runner.map(replicate, rows[len(found) : usual])
+        while usual <= len(found) < most and DOUBT < combined(found).chance < 1 - CLEAR:
+            found += self.runner.map(replicate, rows[len(found) : 2 * len(found)])
         return tuple(found)
 
     def _shifts(self, candidate: Candidate, replicas: int) -> list[tuple[float, ...]]:

@@ -211,3 +211,14 @@ plan: {devices: [L40S], tensor_parallel: [1], weights: [fp8], kv_cache: [bf16]}
     plan = planned(text=text)
     assert plan.recommendation.option.probability >= 0.95
     assert plan.recommendation.headroom is None
+
+
+def test_a_plan_is_exported_as_what_deploys_it_and_shown_on_standard_error(tmp_path):
+    args = ("plan", "small_cpu", "--seed", "1", "--jobs", "1", "--out", tmp_path / "a")
+    ran = planner(*args, "--export", "vllm")
+    assert ran.code == 0
+    assert "vllm serve" in ran.out
+    assert "Plan: 1 + 1 spare x" in ran.err
+    assert "one of 2 replicas" in ran.out.replace("\n#  ", "")
+    refused = planner(*args, "--export", "vllm", "--json")
+    assert (refused.code, refused.clean) == (2, True)
