@@ -158,7 +158,7 @@ def test_the_command_writes_a_profile_that_predicts_the_table(table, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "must be told --device and --engine"),
+        ([], "must come with --device and --engine"),
         (["--device", "h100-sxm", "--engine", "vllm", "--by", "colour"], "--by must be one of"),
         (["--device", "abacus", "--engine", "vllm"], "abacus"),
         (["--device", "h100-sxm", "--engine", "none"], "must have rows"),
