@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from planner.errors import InputError
     from planner.library import (
         Capacity,
+        Plan,
         Result,
         Scenario,
         Sweep,
         capacity,
         load,
         parse,
+        plan,
         simulate,
         sweep,
     )
@@ -28,12 +30,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Capacity",
     "InputError",
+    "Plan",
     "Result",
     "Scenario",
     "Sweep",
     "capacity",
     "load",
     "parse",
+    "plan",
     "simulate",
     "sweep",
 ]

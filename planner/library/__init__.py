@@ -4,20 +4,23 @@ Scenarios that are read, changed and run; results that show themselves in a note
 themselves, and become tables of pandas. See ``docs/library.md``.
 """
 
+from planner.library.choice import Plan
 from planner.library.grid import Sweep
 from planner.library.limit import Capacity
 from planner.library.result import Result
-from planner.library.run import capacity, simulate, sweep
+from planner.library.run import capacity, plan, simulate, sweep
 from planner.library.scenario import Scenario, load, parse
 
 __all__ = [
     "Capacity",
+    "Plan",
     "Result",
     "Scenario",
     "Sweep",
     "capacity",
     "load",
     "parse",
+    "plan",
     "simulate",
     "sweep",
 ]

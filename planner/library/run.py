@@ -1,4 +1,4 @@
-"""What one does with a scenario: simulate it, sweep it, find its capacity."""
+"""What one does with a scenario: simulate it, sweep it, find its capacity, plan for it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from planner.library.choice import Plan
     from planner.library.grid import Sweep
     from planner.library.limit import Capacity
     from planner.library.result import Result
@@ -88,3 +89,33 @@ def capacity(scenario: str | Path | Scenario) -> Capacity:
         If it has no objectives, or no rate that could be raised.
     """
     return load(scenario).capacity()
+
+
+def plan(
+    scenario: str | Path | Scenario,
+    *,
+    target: str | None = None,
+    store: str | Path | None = None,
+    jobs: int | None = None,
+) -> Plan:
+    """Find the cheapest fleet that meets the objectives of a scenario.
+
+    Parameters
+    ----------
+    scenario : str or Path or Scenario
+        As for :func:`planner.load`; its ``plan`` says what may be chosen from and what a plan
+        has to keep to.
+    target : str, optional
+        Objectives instead of the scenario's, as ``"ttft:p95<300ms; tpot:p95<40ms"``.
+    store : str or Path, optional
+        File that keeps each evaluation; by default one in the user's cache.
+    jobs : int, optional
+        Processes; by default one per core.
+
+    Raises
+    ------
+    InputError
+        If the scenario cannot be planned for; the message says what to do. A target that nothing
+        meets is an answer: see :attr:`planner.Plan.feasible`.
+    """
+    return load(scenario).plan(target=target, store=store, jobs=jobs)

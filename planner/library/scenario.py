@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from planner import evaluate
 from planner.errors import InputError
+from planner.library.choice import Plan
 from planner.library.grid import Sweep
 from planner.library.limit import Capacity
 from planner.library.result import Result
 from planner.library.values import axis_texts, located, override_texts
 from planner.planning.capacity import capacity as find_capacity
+from planner.planning.plan import plan as find_plan
 from planner.planning.sweep import Source, sweep_source
 from planner.report.document import Answer, Document
 from planner.report.html.fragment import render_fragment
@@ -165,6 +167,20 @@ class Scenario:
         """Return the highest rate at which its objectives hold, as :func:`capacity` does."""
         with located(self.source):
             return Capacity(find_capacity(self.spec))
+
+    def plan(
+        self,
+        *,
+        target: str | None = None,
+        store: str | Path | None = None,
+        jobs: int | None = None,
+    ) -> Plan:
+        """Return the cheapest fleet that meets its objectives, as :func:`plan` does."""
+        if target is not None:
+            return self.with_values({"objectives": target}).plan(store=store, jobs=jobs)
+        kept = None if store is None else Path(store)
+        with located(self.source):
+            return Plan(find_plan(self.spec, store=kept, jobs=jobs))
 
     def to_yaml(self) -> str:
         """Return it as a file that :func:`load` reads, defaults filled in."""

@@ -194,3 +194,42 @@ def test_markup_in_names_stays_text():
         page = Fragment(each._repr_html_())
         assert "script" not in page.tags
         assert any(HOSTILE in text for text in page.texts)
+
+
+PLANNED = {
+    "plan": {
+        "devices": ["L40S", "A100-SXM-80GB"], "tensor_parallel": [1], "weights": ["bf16"],
+        "kv_cache": ["bf16"], "max_num_batched_tokens": [2048],
+    },
+    "objectives": "ttft:p95<1s; tpot:p95<60ms",
+}  # fmt: skip
+
+
+def test_a_plan_is_what_the_command_finds_shown_tabulated_drawn_and_saved(tmp_path):
+    scenario = pl.parse(LLM.replace("name: small", f"name: '{HOSTILE}'"), PLANNED)
+    plan = scenario.plan(store=tmp_path / "e.jsonl", jobs=1)
+    assert plan.feasible
+    assert plan.recommendation == plan.to_json()["recommendation"]
+    frame = plan.to_frame()
+    first = frame.iloc[0]
+    assert first["kind"] == "plan"
+    assert first["usd_per_hour"] == plan.recommendation["usd_per_hour"]
+    assert set(frame["device"]) <= {"L40S", "A100-SXM-80GB", "H100-SXM-80GB"}
+    assert f"Plan: {first['replicas']} x {first['device']}" in str(plan)
+    shown = Fragment(plan._repr_html_())
+    assert "script" not in shown.tags
+    assert any(first["device"] in text for text in shown.texts)
+    assert plan.plot().axes[0].get_xlabel()
+    plan.save(tmp_path / "plan.html")
+    assert HOSTILE not in (tmp_path / "plan.html").read_text()
+
+
+def test_a_target_that_nothing_meets_is_an_answer(tmp_path):
+    plan = pl.plan(
+        pl.parse(LLM, PLANNED), target="ttft:p95<1us", store=tmp_path / "e.jsonl", jobs=1
+    )
+    assert not plan.feasible
+    assert plan.recommendation is None
+    assert plan.to_json()["infeasible"]["nearest"]
+    with pytest.raises(pl.InputError, match="two fleets"):
+        plan.plot()
