@@ -12,19 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calibrate.endpoint_cli import endpoint
-from planner.errors import InputError, PlannerError
+from planner.errors import InputError
 from planner.report.progress import progress
 
 if TYPE_CHECKING:
-    from calibrate.measure.journal import Measurements
+    import torch
 
-#: Names of the files in the folder of a calibration.
-JOURNAL, PROFILE, REPORT, RESIDUALS = (
-    "measurements.jsonl",
-    "profile.json",
-    "fit.txt",
-    "residuals.png",
-)
+    from calibrate.measure.plan import Plan
+
 #: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
 CPU_VARIANTS = (
     "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5,"
@@ -33,6 +28,17 @@ CPU_VARIANTS = (
 QUICK_VARIANTS = "bf16,int8,structured:0.5"
 #: Nothing is begun after this time with ``--quick``. [s]
 QUICK_S = 120.0
+
+
+def _named(text: str) -> str:
+    """Return the name of a profile, which must not be empty."""
+    if not text.strip():
+        raise typer.BadParameter("must not be empty")
+    return text
+
+
+#: ``--name``.
+ProfileName = Annotated[str, typer.Option(callback=_named, help="What the profile is called.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +61,7 @@ def run(  # noqa: PLR0917 - typer's options
     out: Annotated[Path, typer.Option(help="Folder; an interrupted run goes on there.")] = Path(
         "calibration"
     ),
-    name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
+    name: ProfileName = "measured",
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if any.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
     minutes: Annotated[
@@ -72,45 +78,70 @@ def run(  # noqa: PLR0917 - typer's options
     """Measure steps, peaks, links and quality; fit; write profile.json."""
     import torch  # noqa: PLC0415 - an extra
 
-    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
-    from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
-    from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: PLC0415 - start-up
-    from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models import default_device  # noqa: PLC0415 - needs torch
+    from calibrate.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
 
     place = default_device() if device is None else device_named(device)
     if threads is not None:
         torch.set_num_threads(threads)
-    cuda = place.type == "cuda"
-    if settings is None and quick:
-        settings = QUICK_VARIANTS
-    elif settings is None:
-        settings = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
-    limit = 60 * minutes if minutes is not None else QUICK_S if quick else None
-    points = quick_points if quick else gpu_points if cuda else cpu_points
-    plan = Plan(
-        source=model,
-        variants=tuple(word.strip() for word in settings.split(",") if word.strip()),
-        points=points,
-        device=place,
-        repeats=Repeats(least=3, most=10, spread=0.02, seconds=0.5) if quick else Repeats(),
-        sizes=Sizes.quick() if quick else Sizes.full(cuda=cuda),
-        serving=Serving.quick() if quick else Serving.full(cuda=cuda),
-        windows=0 if quick and windows is None else windows,
-        seconds=limit,
-    )
+    plan = _plan(model, settings, place, minutes=minutes, windows=windows, quick=quick)
     folder_of(out)
     with progress("calibrating") as advance:
         outcome = calibrate(plan, out / JOURNAL, advance)
-    text = _analyse(outcome.measured, out, name, leave_one_out=not quick)
+    text = write_results(outcome.measured, out, name, leave_one_out=not quick)
     if outcome.late:
         text += (
             f"\n{outcome.late} points were left for lack of time; the same command goes on with "
             "them.\n"
         )
     return text
+
+
+def _plan(
+    model: str,
+    settings: str | None,
+    device: torch.device,
+    *,
+    minutes: float | None,
+    windows: int | None,
+    quick: bool,
+) -> Plan:
+    """Return what to measure of `model` on `device`, given the options of the command."""
+    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
+    from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
+    from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: PLC0415 - start-up
+    from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
+
+    cuda = device.type == "cuda"
+    if settings is None:
+        usual = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
+        settings = QUICK_VARIANTS if quick else usual
+    variants = tuple(word.strip() for word in settings.split(",") if word.strip())
+    seconds = 60 * minutes if minutes is not None else QUICK_S if quick else None
+    if quick:
+        return Plan(
+            source=model,
+            variants=variants,
+            points=quick_points,
+            device=device,
+            repeats=Repeats(least=3, most=10, spread=0.02, seconds=0.5),
+            sizes=Sizes.quick(),
+            serving=Serving.quick(),
+            windows=0 if windows is None else windows,
+            seconds=seconds,
+        )
+    return Plan(
+        source=model,
+        variants=variants,
+        points=gpu_points if cuda else cpu_points,
+        device=device,
+        sizes=Sizes.full(cuda=cuda),
+        serving=Serving.full(cuda=cuda),
+        windows=windows,
+        seconds=seconds,
+    )
 
 
 @app.command()
@@ -126,7 +157,7 @@ def fit(  # noqa: PLR0917 - typer's options
     out: Annotated[
         Path | None, typer.Option(help="Folder; by default that of the measurements.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the profile is called.")] = "measured",
+    name: ProfileName = "measured",
     device: Annotated[
         list[str] | None,
         typer.Option(help="Points: a device of the catalogue; several share coefficients."),
@@ -197,8 +228,10 @@ def fit(  # noqa: PLR0917 - typer's options
             by or ("deployment",),
         )
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
+    from calibrate.results import write_results  # noqa: PLC0415 - start-up
 
-    return _analyse(read_measurements(path), folder or path.parent, name, leave_one_out=True)
+    measured = read_measurements(path)
+    return write_results(measured, folder or path.parent, name, leave_one_out=True)
 
 
 def _held(text: str) -> tuple[str, float]:
@@ -267,28 +300,3 @@ def _this_machine() -> str | None:
     except ModuleNotFoundError:
         return None
     return fingerprint(default_device()).text
-
-
-def _analyse(measured: Measurements, folder: Path, name: str, *, leave_one_out: bool) -> str:
-    """Fit, write profile, report and plot into `folder`, and return the report."""
-    from calibrate.fit_plots import plot_residuals  # noqa: PLC0415 - start-up
-    from calibrate.fit_report import fit_report  # noqa: PLC0415 - start-up
-    from calibrate.make_profile import calibration_of  # noqa: PLC0415 - start-up
-    from calibrate.show import measured_text  # noqa: PLC0415 - start-up
-
-    if measured.header.shape.arch != "decoder":
-        return measured_text(measured, None)
-    found = calibration_of(measured, name)
-    errors = found.fit.leave_one_out() if leave_one_out else None
-    text = measured_text(measured, found) + "\n" + fit_report(found.fit, errors)
-    try:
-        (folder / REPORT).write_text(text, encoding="utf-8")
-        content = found.profile.model_dump_json(indent=2, exclude_none=True) + "\n"
-        (folder / PROFILE).write_text(content, encoding="utf-8")
-        plot_residuals(found.fit, folder / RESIDUALS, errors)
-    except OSError as error:
-        raise PlannerError(
-            f"{folder}: must be writable, got {error.strerror}; the measurements are kept, "
-            "`planner calibrate fit` makes the profile of them"
-        ) from error
-    return f"{text}\nWrote {folder / PROFILE}, {REPORT}, {RESIDUALS}.\n"

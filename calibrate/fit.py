@@ -184,6 +184,8 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
         If there are too few samples, or none of the base.
     """
     plain = tuple(each for each in samples if each.settings == base)
+    if not samples:
+        raise InputError("must have measured steps, got none; measure with more time")
     shared = _shared(samples)
     if len(plain) <= len(shared) + 1:
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -24,15 +24,15 @@ AXES: tuple[tuple[str, Callable[[Sample], float]], ...] = (
 )
 
 
-def plot_residuals(fit: Fit, path: Path, left_out: Floats | None = None) -> None:
+def plot_residuals(fit: Fit, path: Path | IO[bytes], left_out: Floats | None = None) -> None:
     """Draw relative errors over step time, tokens, sequences and context, into a PNG at `path`.
 
     Parameters
     ----------
     fit : Fit
         What to draw.
-    path : Path
-        File.
+    path : Path or binary file
+        Where to.
     left_out : array, optional
         Errors of points left out, drawn in place of those of the fit.
     """

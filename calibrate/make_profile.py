@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,8 @@ from scipy.optimize import lsq_linear
 from calibrate.catalogue_names import CATALOGUE_NAMES
 from calibrate.fit import Fit, fit_steps
 from calibrate.fit_model import ALONE, Sample
-from calibrate.measure.records import (
-    BytesRecord,
-    Fingerprint,
-    MatmulRecord,
-    QualityRecord,
-    StepRecord,
-    VariantRecord,
-)
+from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
+from calibrate.measure.records import QualityRecord, StepRecord, VariantRecord
 from calibrate.measure.stretches import ServedRecord
 from planner.catalog.catalogue import find_device
 from planner.catalog.devices import Device, Link
@@ -37,9 +30,14 @@ from planner.latency.collectives import all_reduce
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from calibrate.measure.header import Fingerprint
     from calibrate.measure.journal import Measurements
     from planner.catalog.devices import PeakDtype
     from planner.latency.settings import Settings
+
+
+#: What goes between processes.
+_LINKS = ("all_reduce", "point_to_point")
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,20 @@ def calibration_of(measured: Measurements, name: str) -> Calibration:
             "`planner calibrate run` to its end"
         )
     device = device_of(measured)
-    fit = fit_steps(list(_samples(measured, settings)), measured.header.shape, device, base)
+    try:
+        fit = fit_steps(list(_samples(measured, settings)), measured.header.shape, device, base)
+    except InputError as error:
+        raise InputError(f"{error}{_why_so_few(measured)}") from error
     return Calibration(fit, base, _profile(measured, fit, name))
+
+
+def _why_so_few(measured: Measurements) -> str:
+    """Return what to add to an error of too few steps: the first that was left out, and why."""
+    left_out = measured.left_out()
+    if not left_out:
+        return ""
+    first = left_out[0]
+    return f" ({len(left_out)} were left out, the first, {first.what}, for: {first.reason})"
 
 
 def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterator[Sample]:
@@ -174,18 +184,19 @@ def device_name(fingerprint: Fingerprint) -> str:
 
 
 def _processes(measured: Measurements) -> int:
-    return max(e.processes for e in measured.of(BytesRecord) if e.what == "all_reduce")
+    """Return the most processes that something went between."""
+    return max(e.processes for e in measured.of(BytesRecord) if e.what in _LINKS)
 
 
 def _measured(what: str, measured: Measurements) -> Origin:
-    created = measured.header.created[:10]
+    created = measured.header.date
     return Origin(provenance="measured", source=f"planner calibrate, {created}: {what}")
 
 
 def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
     header = measured.header
     source = (
-        f"planner calibrate, {header.created[:10]}: {len(fit.samples)} steps of "
+        f"planner calibrate, {header.date}: {len(fit.samples)} steps of "
         f"{header.shape.name} on {fit.device.name}"
     )
     coefficients: dict[str, Coefficient] = {}
@@ -213,7 +224,7 @@ def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
             "device": fit.device.name,
             "engine": "calibrate",
             "engine_version": header.fingerprint.planner,
-            "created": dt.date.fromisoformat(header.created[:10]),
+            "created": header.date,
             "hardware": fit.device,
             "fingerprint": header.fingerprint.text,
             "about": _about(measured, fit),
@@ -284,7 +295,7 @@ def _link_coefficients(measured: Measurements, device: Device) -> dict[str, Coef
     residual = design @ solution.x - 1
     variance = float(residual @ residual) / (len(found) - 2)
     errors = np.sqrt(np.diag(variance * np.linalg.pinv(design.T @ design)))
-    source = f"planner calibrate, {measured.header.created[:10]}: {len(found)} all-reduces"
+    source = f"planner calibrate, {measured.header.date}: {len(found)} all-reduces"
     origin = {"provenance": "fitted", "source": source}
     coefficients = {
         "link_latency": Coefficient.model_validate(

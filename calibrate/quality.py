@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from calibrate.models import LoadedModel
+    from calibrate.loaded import LoadedModel
 
 #: Text that comes with the program; see the README beside it.
 TEXT = "northanger_abbey_20_24.txt"

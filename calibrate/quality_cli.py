@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import Annotated
 
 import typer
 
-from calibrate.models import SMOLLM2
+from calibrate.loaded import SMOLLM2
 from calibrate.quality_study import STUDIED, plot, study
 from planner.errors import InputError
+from planner.report.whole import write_whole
 
 
 def quality(  # noqa: PLR0917 - typer's options
@@ -39,6 +41,8 @@ def quality(  # noqa: PLR0917 - typer's options
     )
     typer.echo(f"{found.about}\n\n{found.table()}", nl=False)
     if out is not None:
-        out.write_text(found.json(), encoding="utf-8")
+        write_whole(out, found.json().encode(), "--out")
     if plot_to is not None:
-        plot(found, plot_to)
+        picture = io.BytesIO()
+        plot(found, picture)
+        write_whole(plot_to, picture.getvalue(), "--plot")

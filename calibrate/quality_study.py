@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from calibrate.compression.base import weight_bytes
 from calibrate.compression.variant import parse_variant
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from calibrate.models import LoadedModel
+    from calibrate.loaded import LoadedModel
 
 #: What is studied by default; the reference is the model in fp32.
 STUDIED = (
@@ -143,7 +143,7 @@ def _copy(loaded: LoadedModel) -> LoadedModel:
     return loaded.with_model(copy.deepcopy(loaded.model), loaded.shape, loaded.dtype)
 
 
-def plot(found: Study, path: Path) -> None:
+def plot(found: Study, path: Path | IO[bytes]) -> None:
     """Draw perplexity over the rate of pruning, and beside it what data types cost, to `path`.
 
     Rows without a known quality are left out.

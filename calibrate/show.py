@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibrate.measure.records import (
-    BytesRecord,
-    MemoryRecord,
-    ParallelRecord,
-    StepRecord,
-    VariantRecord,
-)
+from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
+from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
 from calibrate.speedups import LARGE, speedups
 from planner.catalog.profile import COEFFICIENTS
 

@@ -17,7 +17,8 @@ from calibrate.compression.quantisation import (
     Int8WeightOnly,
 )
 from calibrate.compression.structured import StructuredPruning
-from calibrate.models import DTYPES, LoadedModel, PlainDtype, load_model
+from calibrate.loaded import DTYPES, LoadedModel, PlainDtype
+from calibrate.models import load_model
 from planner.catalog.files import problems_of
 from planner.errors import InputError, did_you_mean
 from planner.latency.settings import ActivationDtype, Pruning, Settings, WeightDtype

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from calibrate.measure.records import Fingerprint
+from calibrate.measure.header import Fingerprint
 
 
 def fingerprint(device: torch.device) -> Fingerprint:

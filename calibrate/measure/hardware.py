@@ -9,7 +9,7 @@ import torch
 
 from calibrate.compression.base import why_not
 from calibrate.measure.clock import Repeats, Timing, in_turns, stopwatch
-from calibrate.measure.records import BytesRecord, MatmulRecord
+from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
 from planner.errors import InputError
 
 if TYPE_CHECKING:

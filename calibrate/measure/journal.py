@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from calibrate.measure.records import SCHEMA_VERSION, Header, LeftOut, Measured, Record
+from calibrate.measure.header import SCHEMA_VERSION, Header
+from calibrate.measure.records import LeftOut, Measured, Record
 from planner.catalog.files import problems_of
-from planner.errors import InputError, PlannerError, Problem
+from planner.errors import InputError, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,9 +117,8 @@ class Journal:
     Raises
     ------
     InputError
-        If the file is of another machine, model or version, or another process has it open.
-    PlannerError
-        If it cannot be written.
+        If the file is of another machine, model or version, another process has it open, or it
+        cannot be written.
     """
 
     def __init__(self, path: Path, header: Header) -> None:
@@ -153,7 +153,7 @@ class Journal:
 
         Raises
         ------
-        PlannerError
+        InputError
             If it cannot be written; the file then ends with the line before.
         """
         if record.key in self:
@@ -203,11 +203,11 @@ class Journal:
             os.ftruncate(self._file, size)
             raise self._failed(error) from error
 
-    def _failed(self, error: OSError) -> PlannerError:
+    def _failed(self, error: OSError) -> InputError:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         what = "make room on the disk and " if full else ""
         kept = len(self.measured.records)
-        return PlannerError(
+        return InputError(
             f"{self.path}: must be written, got {error.strerror}; {kept} measurements are kept; "
             f"{what}run the same command again, it goes on where it was"
         )

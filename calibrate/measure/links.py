@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from calibrate.measure.clock import Repeats, stopwatch, summarise
 from calibrate.measure.hardware import synchroniser
-from calibrate.measure.records import BytesRecord, ParallelRecord
+from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
 from planner.errors import PlannerError
 
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ from calibrate.measure.hardware import (
     measure_matmul,
     measure_memory_bandwidth,
 )
+from calibrate.measure.header import Header
 from calibrate.measure.journal import Journal
 from calibrate.measure.links import measure_links, measure_split
 from calibrate.measure.points import shuffled
-from calibrate.measure.records import Header, QualityRecord, VariantRecord, step_key
+from calibrate.measure.records import QualityRecord, VariantRecord, step_key
 from calibrate.measure.serving import measure_served
 from calibrate.measure.steps import (
     Loaded,
@@ -47,10 +48,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from calibrate.measure.hardware_records import BytesRecord
     from calibrate.measure.journal import Measurements
     from calibrate.measure.plan import Plan
     from calibrate.measure.points import StepPoint
-    from calibrate.measure.records import BytesRecord, Measured
+    from calibrate.measure.records import Measured
     from calibrate.quality import Predictions
     from planner.catalog.devices import PeakDtype
 
@@ -91,9 +93,8 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
     Raises
     ------
     InputError
-        If a variant or model is unknown, or the file is of another machine or model.
-    PlannerError
-        If the file cannot be written, or the base does not run.
+        If a variant or model is unknown, the file is of another machine or model or cannot be
+        written, or the base does not run.
     """
     started = time.monotonic()
     deadline = float("inf") if plan.seconds is None else started + plan.seconds
@@ -128,7 +129,7 @@ def _load_base(variant: Variant, plan: Plan) -> Loaded:
         why = why_left_out(error)
         if why is None or isinstance(error, PlannerError):
             raise
-        raise PlannerError(f"model {plan.source!s:.80} cannot be loaded: {why}") from error
+        raise InputError(f"model {plan.source!s:.80} cannot be loaded: {why}") from error
     return Loaded(variant, model)
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from calibrate.compression.variant import Variant
+    from calibrate.loaded import LoadedModel
     from calibrate.measure.clock import Repeats
-    from calibrate.models import LoadedModel
     from planner.catalog.models import ModelShape
 
 #: Share of the free memory that caches of several variants may take together.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from calibrate.measure.points import StepPoint
+from calibrate.measure.quantities import Count, Seconds, StepContent, Text
 from planner.spec import Spec
 
 if TYPE_CHECKING:
@@ -27,39 +27,19 @@ MOST = 80
 IDLE_S = 1e-3
 
 
-class ServedStep(Spec):
-    """What was in one step of the engine.
-
-    Parameters
-    ----------
-    prefill : tuple of (int, int)
-        See :class:`~calibrate.measure.points.StepPoint`.
-    decode : tuple of int
-        The same.
-    """
-
-    prefill: tuple[tuple[PositiveInt, NonNegativeInt], ...] = ()
-    decode: tuple[NonNegativeInt, ...] = ()
-
-    @property
-    def point(self) -> StepPoint:
-        """The same, as measured points have it."""
-        return StepPoint(self.prefill, self.decode)
-
-
 class Stretch(Spec):
     """Steps that followed each other without a pause.
 
     Parameters
     ----------
-    steps : tuple of ServedStep
+    steps : tuple of StepContent
         In order, at least one.
     seconds : float
         From the end of the step before, or from its own start after a pause, to its end. [s]
     """
 
-    steps: Annotated[tuple[ServedStep, ...], Field(min_length=1)]
-    seconds: PositiveFloat
+    steps: Annotated[tuple[StepContent, ...], Field(min_length=1)]
+    seconds: Seconds
 
 
 class ServedRecord(Spec):
@@ -78,9 +58,9 @@ class ServedRecord(Spec):
     """
 
     kind: Literal["served"] = "served"
-    variant: Annotated[str, Field(min_length=1)]
-    clients: PositiveInt
-    reference: PositiveFloat
+    variant: Text
+    clients: Count
+    reference: Seconds
     stretches: tuple[Stretch, ...]
 
     @property
@@ -125,8 +105,8 @@ def _stretch(steps: Sequence[StepLog], before: float) -> Stretch:
     return Stretch(steps=tuple(_served(each) for each in steps), seconds=steps[-1].end - before)
 
 
-def _served(step: StepLog) -> ServedStep:
+def _served(step: StepLog) -> StepContent:
     """Return what was in a step: one token after others is a decoding sequence."""
     decode = tuple(done for tokens, done, _ in step.chunks if tokens == 1 and done)
     prefill = tuple((n, done) for n, done, _ in step.chunks if n > 1 or not done)
-    return ServedStep(prefill=prefill, decode=decode)
+    return StepContent(prefill=prefill, decode=decode)

@@ -63,7 +63,7 @@ def work_through(
 
     Raises
     ------
-    PlannerError
+    InputError
         If the results cannot be written.
     """
     late = 0

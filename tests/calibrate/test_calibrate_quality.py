@@ -238,8 +238,10 @@ def test_a_folder_that_is_not_there_is_said_before_anything_is_measured(tmp_path
     reason="needs the extra smollm",
 )
 @pytest.mark.filterwarnings("default")  # of gguf and accelerate
-def test_smollm2_is_found_speaks_english_and_says_that_it_arrives_quantised():
+def test_smollm2_is_found_speaks_english_and_says_that_it_arrives_quantised(capfd):
+    load_model("smollm2", "bf16", "cpu")
     loaded = load_model("smollm2", "fp32", "cpu")
+    assert not any(capfd.readouterr())  # no word of transformers on data types, no progress bar
     assert loaded.shape.linear_parameters == 106_168_320
     assert loaded.shape.parameters == sum(
         each.numel() for name, each in loaded.model.named_parameters() if "norm" not in name

@@ -5,15 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from calibrate.fit_model import Parameter, Sample, StepModel
+from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
+from calibrate.measure.header import Fingerprint, Header
 from calibrate.measure.points import cpu_points, quick_points
-from calibrate.measure.records import (
-    BytesRecord,
-    Fingerprint,
-    Header,
-    MatmulRecord,
-    StepRecord,
-    VariantRecord,
-)
+from calibrate.measure.records import StepRecord, VariantRecord
 from planner.catalog.devices import Device
 from planner.catalog.models import ModelShape
 from planner.latency.settings import Pruning, Settings

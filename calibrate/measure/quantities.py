@@ -1,0 +1,67 @@
+"""What records are made of: durations and numbers of tokens, each within what can be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from calibrate.measure.points import StepPoint
+from planner.spec import Spec
+
+Text = Annotated[str, Field(min_length=1)]
+#: A duration, from a nanosecond to eleven days. [s]
+Seconds = Annotated[float, Field(ge=1e-9, le=1e6)]
+#: A standard error as a share of what it is of. [-]
+Spread = Annotated[float, Field(ge=0, le=1e6)]
+#: Tokens cached before a step, and tokens that a step processes.
+Cached = Annotated[int, Field(ge=0, le=10**9)]
+Tokens = Annotated[int, Field(ge=1, le=10**9)]
+#: Bytes; things that there are some of; things that there may be none of.
+Bytes = Annotated[int, Field(ge=1, le=10**15)]
+Count = Annotated[int, Field(ge=1, le=10**6)]
+Number = Annotated[int, Field(ge=0, le=10**6)]
+
+
+class Timed(Spec):
+    """A duration that was measured several times.
+
+    Parameters
+    ----------
+    seconds : float
+        Median. [s]
+    spread : float
+        Standard error of the median over it, from the middle half of the samples. [-]
+    samples : tuple of float
+        In the order in which they were taken, without warm-up. [s]
+    """
+
+    seconds: Seconds
+    spread: Spread
+    samples: tuple[Seconds, ...]
+
+
+class StepContent(Spec):
+    """What was in one step of the engine, at least one sequence.
+
+    Parameters
+    ----------
+    prefill : tuple of (int, int)
+        See :class:`~calibrate.measure.points.StepPoint`.
+    decode : tuple of int
+        The same.
+    """
+
+    prefill: tuple[tuple[Tokens, Cached], ...] = ()
+    decode: tuple[Cached, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_a_sequence(self) -> Self:
+        if not self.prefill and not self.decode:
+            raise ValueError("must have a sequence in prefill or decode, got a step of none")
+        return self
+
+    @property
+    def point(self) -> StepPoint:
+        """The same, as what is measured next is written."""
+        return StepPoint(self.prefill, self.decode)
