@@ -29,7 +29,7 @@ WRITING = _WAIT_IN.format(module="planner.report.files", rest="module.csv_chunks
 
 
 @pytest.fixture
-def scenario(tmp_path):
+def scenario(tmp_path, compiled):  # noqa: ARG001 - what compiling says is not of the command
     path = tmp_path / "in" / "s.yaml"
     path.parent.mkdir()
     path.write_text(LLM)
