@@ -95,7 +95,9 @@ def planner(*args):
 
 def process(*args, before="", cwd=None, **env):
     """Start the command line in a process of its own, after the statements in `before`."""
-    code = f"import sys\n{before}\nfrom planner.cli import main\nmain()"
+    # a shell's background jobs, and what they start, ignore interrupts
+    code = "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += f"{before}\nfrom planner.cli import main\nmain()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, args)],
         stdin=subprocess.DEVNULL,

@@ -4,9 +4,14 @@ import signal
 
 import pytest
 from command_line import LLM, TRACE, planner, sets
+from hypothesis import settings
 
 from planner.evaluate import simulate as simulate_scenario
 from planner.scenario.reader import read_scenario
+
+# how long an example takes says more about the machine than about what is tested
+settings.register_profile("work_not_time", deadline=None)
+settings.load_profile("work_not_time")
 
 #: No input, however hostile, may take more CPU time, nor may it block for longer. [s]
 PATIENCE_S, BLOCKED_S = 45, 300
