@@ -261,7 +261,7 @@ def show(profile: Annotated[str, typer.Argument(help="profile.json, or a package
         "help_option_names": [],
     },
 )
-def quality(context: typer.Context) -> None:
+def quality(context: typer.Context) -> str:
     """Measure what each setting costs in quality: table, JSON, plot."""
     from calibrate.quality_cli import quality as command  # noqa: PLC0415 - needs torch
 
@@ -269,9 +269,10 @@ def quality(context: typer.Context) -> None:
         add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
     )
     only.command()(command)
-    code = only(args=context.args, prog_name="planner calibrate quality", standalone_mode=False)
-    if code:
-        raise typer.Exit(code)
+    found = only(args=context.args, prog_name="planner calibrate quality", standalone_mode=False)
+    if isinstance(found, str):
+        return found
+    raise typer.Exit(found or 0)  # its help was asked for
 
 
 app.command()(endpoint)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
-from calibrate.scheduling import Chunk, Limits, Sequence, make_scheduler
+from calibrate.schedulers import make_scheduler
+from calibrate.scheduling import Chunk, Limits, Sequence
 from planner.errors import InputError
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibrate.fit_model import ALONE, Parameter, Sample, StepModel, setting_keys
+from calibrate.fit_model import Parameter, Sample, StepModel, setting_keys
+from calibrate.fit_start import reread_parameters, shared_parameters
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
     plain = tuple(each for each in samples if each.settings == base)
     if not samples:
         raise InputError("must have measured steps, got none; measure with more time")
-    shared = _shared(samples)
+    shared = shared_parameters(samples)
     if len(plain) <= len(shared) + 1:
         raise InputError(
             f"must have more than {len(shared) + 1} measured steps of the base, got {len(plain)}; "
@@ -194,7 +195,7 @@ def fit_steps(samples: Sequence[Sample], shape: ModelShape, device: Device, base
         )
     fits = [_best_start(plain, shape, device, shared)]
     if not shape.n_experts:
-        fits.append(_best_start(plain, shape, device, [*shared, *_reread()]))
+        fits.append(_best_start(plain, shape, device, [*shared, *reread_parameters()]))
     plainer, fuller = fits[0], fits[-1]
     chosen = fuller if fuller.aicc < plainer.aicc - EVIDENCE else plainer
     start = _here(chosen)
@@ -225,7 +226,7 @@ def _parts(key: str) -> tuple[str, str]:
 
 def _here(fit: Fit) -> list[Parameter]:
     """Return the parameters of `fit`, to start from its values."""
-    return [replace(each.parameter, initial=each.value) for each in fit.estimates.values()]
+    return [replace(each.parameter, start=each.value) for each in fit.estimates.values()]
 
 
 def _reweighted(fit: Fit, base: str) -> tuple[Sample, ...]:
@@ -240,35 +241,6 @@ def _reweighted(fit: Fit, base: str) -> tuple[Sample, ...]:
     misfits = {variant: math.sqrt(np.mean(some)) for variant, some in squares.items()}
     least = misfits[base]  # no variant counts more than the base
     return tuple(replace(each, misfit=max(misfits[each.variant], least)) for each in fit.samples)
-
-
-def _shared(samples: Sequence[Sample]) -> list[Parameter]:
-    """Return start and bounds of the coefficients that all variants share."""
-    shortest = min(each.seconds / len(each.points) for each in samples)
-    most = max(each.sequences for each in samples)
-    served = any(each.kind == "served" for each in samples)
-    return [
-        *([Parameter(ALONE, 1.0, 0.5, 2.0, "log")] if served else []),
-        Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
-        Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
-        Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),
-        Parameter("overlap", 2.0, 1.0, 50.0, "inverse"),
-        Parameter("overhead_fixed", 0.3 * shortest, 0.0, shortest, "plain"),
-        Parameter(
-            "overhead_per_sequence",
-            0.1 * shortest / most,
-            0.0,
-            max(each.seconds / (len(each.points) * each.sequences) for each in samples),
-            "plain",
-        ),
-    ]
-
-
-def _reread() -> list[Parameter]:
-    return [
-        Parameter("reread", 1.0, 1e-2, 100.0, "log"),
-        Parameter("reread_tokens", 4.0, 0.3, 256.0, "log"),
-    ]
 
 
 def _best_start(
@@ -293,7 +265,7 @@ def _solve(
     """Return the fit of `parameters` from their initial values."""
     model = StepModel(samples, shape, device, parameters)
     low, high = np.array([each.bounds for each in parameters]).T
-    start = np.array([each.inside(each.initial) for each in parameters])
+    start = np.array([each.inside(each.first) for each in parameters])
     margin = 1e-9 * (high - low)
     found = least_squares(
         model.residuals,

@@ -101,6 +101,8 @@ class Parameter:
         Start and bounds, in the coefficient's own unit.
     scale : {"log", "inverse", "plain"}
         What is fitted: logarithm, ``1/value``, or the value.
+    start : float, optional
+        Result of an earlier fit to begin with instead of `initial`.
     """
 
     name: str
@@ -108,6 +110,12 @@ class Parameter:
     lower: float
     upper: float
     scale: Literal["log", "inverse", "plain"]
+    start: float | None = None
+
+    @property
+    def first(self) -> float:
+        """Value that a fit begins with."""
+        return self.initial if self.start is None else self.start
 
     def inside(self, value: float) -> float:
         """Return the number that is fitted."""

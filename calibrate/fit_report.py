@@ -33,10 +33,14 @@ def fit_report(fit: Fit, left_out: Floats | None = None) -> str:
 
 def _lines(fit: Fit, left_out: Floats | None) -> Iterator[str]:
     yield "[[Fit]]"
+    deviation = np.sqrt(fit.squares / max(fit.freedom, 1))
     rows = [
         ("steps", f"{len(fit.samples)}"),
         ("coefficients", f"{len(fit.estimates)}"),
-        ("residual standard deviation", f"{np.sqrt(fit.squares / max(fit.freedom, 1)):.2%}"),
+        (
+            "residual standard deviation, weighted",
+            f"{deviation:.2%}",
+        ),
         ("Akaike, corrected", f"{fit.aicc:.1f}"),
         ("error, median absolute", f"{np.median(np.abs(fit.errors)):.2%}"),
         ("error, 95 % within", f"{np.quantile(np.abs(fit.errors), 0.95):.2%}"),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from scipy import stats
 from torch.nn import functional
@@ -27,7 +28,6 @@ from planner.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from calibrate.loaded import LoadedModel
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 TEXT = "northanger_abbey_20_24.txt"
 #: Tokens of a window.
 WINDOW = 512
+#: Mean of ``-log p`` over a window beyond which perplexity is not written as a number. [nat]
+MOST_LOSS = 300.0
+#: Logarithm of the largest number that an interval may reach to. [-]
+LARGEST = 700.0
 #: What quality is where it cannot be known.
 UNKNOWN = "unknown"
 
@@ -162,7 +166,13 @@ def reference(
 
 @torch.inference_mode()
 def predict(model: torch.nn.Module, windows: torch.Tensor) -> Predictions:
-    """Return what `model` says about `windows`, shape ``(windows, length)``."""
+    """Return what `model` says about `windows`, shape ``(windows, length)``.
+
+    Raises
+    ------
+    InputError
+        If it says nothing: probabilities are no numbers, or so small that perplexity overflows.
+    """
     device = next(model.parameters()).device
     losses, tops = [], []
     for window in windows:
@@ -170,7 +180,13 @@ def predict(model: torch.nn.Module, windows: torch.Tensor) -> Predictions:
         logits = model(tokens[None]).logits[0, :-1].float()
         losses.append(functional.cross_entropy(logits, tokens[1:], reduction="none").cpu())
         tops.append(logits.argmax(dim=-1).cpu())
-    return Predictions(windows, torch.stack(losses).double().numpy(), torch.stack(tops).numpy())
+    loss = torch.stack(losses).double().numpy()
+    if not np.all(np.isfinite(loss)) or loss.mean(axis=1).max() > MOST_LOSS:
+        raise InputError(
+            "a model whose quality is measured must predict with numbers, got probabilities that "
+            "are 0 or none; its weights are damaged, or too large for the data type"
+        )
+    return Predictions(windows, loss, torch.stack(tops).numpy())
 
 
 def quality(
@@ -237,4 +253,5 @@ def _exp_mean(values: npt.NDArray[np.float64], confidence: float) -> Estimate:
     """Return ``exp`` of the mean of `values` with its interval."""
     mean = _mean(values, confidence)
     value = math.exp(mean.value)
-    return Estimate(value, math.exp(mean.low), math.exp(mean.high), value * mean.stderr)
+    high = math.exp(min(mean.high, LARGEST))
+    return Estimate(value, math.exp(mean.low), high, value * mean.stderr)

@@ -27,7 +27,7 @@ def quality(  # noqa: PLR0917 - typer's options
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the numbers, JSON.")] = None,
     plot_to: Annotated[Path | None, typer.Option("--plot", help="File for the plot, PNG.")] = None,
-) -> None:
+) -> str:
     """Measure perplexity and next-token agreement of compressed variants of a trained model."""
     for file in (out, plot_to):
         if file is not None and not file.parent.is_dir():
@@ -39,10 +39,10 @@ def quality(  # noqa: PLR0917 - typer's options
         limit=windows,
         tell=lambda name: typer.echo(f"quality: {name}", err=True),
     )
-    typer.echo(f"{found.about}\n\n{found.table()}", nl=False)
     if out is not None:
         write_whole(out, found.json().encode(), "--out")
     if plot_to is not None:
         picture = io.BytesIO()
         plot(found, picture)
         write_whole(plot_to, picture.getvalue(), "--plot")
+    return f"{found.about}\n\n{found.table()}"

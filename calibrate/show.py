@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
+from calibrate.measure.header import same_machine
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
 from calibrate.speedups import LARGE, speedups
 from planner.catalog.profile import COEFFICIENTS
@@ -45,8 +46,8 @@ def _profile_lines(profile: Profile, today: dt.date, machine: str | None) -> Ite
     yield f"engine {profile.engine} {profile.engine_version}"
     if profile.fingerprint is not None:
         yield f"measured on {profile.fingerprint}"
-        if machine is not None and machine != profile.fingerprint:
-            yield f"NOT this machine: {machine}"
+        if machine is not None and not same_machine(machine, profile.fingerprint, threads=False):
+            yield f"NOT this machine or its software: {machine}"
     yield from profile.about
     if profile.hardware is not None:
         yield ""

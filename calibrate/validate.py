@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from calibrate.measure.fingerprint import fingerprint
+from calibrate.measure.header import same_machine
 from calibrate.server import Server, limits_of
 from planner.errors import InputError, Problem
 from planner.scenario.service import LlmService
@@ -187,7 +189,10 @@ def _facts(
     scenario: Scenario, system: System, server: Server, saturation: float, runs: int
 ) -> dict[str, str]:
     """Return what was run and on what."""
-    device = server.device
+    device, profile = server.device, profile_line(system)
+    measured_on, here = system.profile.fingerprint, fingerprint(server.device).text
+    if measured_on is not None and not same_machine(measured_on, here, threads=True):
+        profile += f"; NOT of this machine, its software and threads, but of {measured_on}"
     name = platform.processor() or platform.machine()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
@@ -197,5 +202,5 @@ def _facts(
         "runs": f"{runs}, of the same requests; spread is their standard deviation",
         "engine": f"{server.about}; torch {torch.__version__}",
         "device": f"{name}, {torch.get_num_threads()} threads",
-        "profile": profile_line(system),
+        "profile": profile,
     }

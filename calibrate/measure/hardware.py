@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING
 
 import torch
@@ -117,18 +118,14 @@ def measure_host_to_device(device: torch.device, size: int, repeats: Repeats) ->
 def measure_disk(folder: Path, size: int, repeats: Repeats) -> BytesRecord:
     """Return the time of reading `size` bytes of a new file that no cache holds.
 
-    The system is asked to forget the file before each reading; the file is removed after.
+    The system is asked to forget the file before each reading. It has no name, so that nothing is
+    left of it whatever happens.
     """
-    path = folder / f"disk-{os.getpid()}.tmp"
-    try:
-        with path.open("wb") as file:
-            for block in _blocks(size):
-                file.write(block)
-            file.flush()
-            os.fsync(file.fileno())
-        timing = in_turns({"": lambda: _read_cold(path)}, repeats)[""]
-    finally:
-        path.unlink(missing_ok=True)
+    with tempfile.TemporaryFile(buffering=0, dir=folder) as file:  # has no name: no kill leaves it
+        for block in _blocks(size):
+            file.write(block)
+        os.fsync(file.fileno())
+        timing = in_turns({"": lambda: _read_cold(file.fileno())}, repeats)[""]
     return BytesRecord(what="disk", size=size, **vars(timing))
 
 
@@ -137,13 +134,14 @@ def _blocks(size: int, block: int = 2**22) -> Iterator[bytes]:
         yield os.urandom(min(block, size - start))
 
 
-def _read_cold(path: Path) -> float:
-    with path.open("rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        buffer = bytearray(2**22)
+def _read_cold(file: int) -> float:
+    """Return the seconds of reading all of an open file that no cache holds any more."""
+    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.lseek(file, 0, os.SEEK_SET)
+    buffer = bytearray(2**22)
 
-        def read() -> None:
-            while file.readinto(buffer):
-                pass
+    def read() -> None:
+        while os.readv(file, [buffer]):
+            pass
 
-        return stopwatch(read, lambda: None)
+    return stopwatch(read, lambda: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt
@@ -87,6 +88,20 @@ class Fingerprint(Spec):
             f"torch {self.torch}, transformers {self.transformers}, Python {self.python}, "
             f"planner {self.planner}"
         )
+
+
+def same_machine(one: str, other: str, *, threads: bool) -> bool:
+    """Return whether two fingerprints, as :attr:`Fingerprint.text`, are alike but for the clock.
+
+    Parameters
+    ----------
+    one, other : str
+        Fingerprints.
+    threads : bool
+        Whether the threads of a CPU, which a user chooses, must be alike too.
+    """
+    may_differ = r", \d+ MHz" if threads else r", \d+ MHz|, \d+ threads"
+    return re.sub(may_differ, "", one) == re.sub(may_differ, "", other)
 
 
 class Header(Spec):

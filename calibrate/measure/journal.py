@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Larger files than this are refused before they are read. [B]
 MAX_BYTES = 100_000_000
+#: A header is shorter than that, and begins so. [B]
+MAX_HEADER, BEGINNING = 2**20, b'{"kind":"header",'
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 T = TypeVar("T")
 
@@ -167,9 +170,14 @@ class Journal:
         except BlockingIOError:
             message = "must be written by one process, got a second; wait for the other one"
             raise InputError(Problem(message, file=str(self.path))) from None
-        size = os.fstat(self._file).st_size
-        head = os.pread(self._file, size, 0)
-        if b"\n" not in head:  # new, or killed while it wrote its first line
+        status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            message = "must be a file, got a device or pipe; give another folder"
+            raise InputError(Problem(message, file=str(self.path)))
+        size = status.st_size
+        head = os.pread(self._file, MAX_HEADER, 0)
+        torn = BEGINNING.startswith(head[: len(BEGINNING)]) and size < MAX_HEADER
+        if b"\n" not in head and torn:  # new, or killed while it wrote its first line
             os.ftruncate(self._file, 0)
             self._write(header)
             return

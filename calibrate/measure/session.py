@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import time
 from copy import deepcopy
@@ -10,21 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import torch
-
 from calibrate.compression.quantisation import Cast
 from calibrate.compression.variant import Variant, parse_variant
-from calibrate.measure.clock import Repeats
+from calibrate.measure.device_tasks import hardware_tasks, link_tasks
 from calibrate.measure.fingerprint import fingerprint
-from calibrate.measure.hardware import (
-    measure_disk,
-    measure_host_to_device,
-    measure_matmul,
-    measure_memory_bandwidth,
-)
 from calibrate.measure.header import Header
 from calibrate.measure.journal import Journal
-from calibrate.measure.links import measure_links, measure_split
 from calibrate.measure.points import shuffled
 from calibrate.measure.records import QualityRecord, VariantRecord, step_key
 from calibrate.measure.serving import measure_served
@@ -48,18 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from calibrate.measure.hardware_records import BytesRecord
     from calibrate.measure.journal import Measurements
     from calibrate.measure.plan import Plan
     from calibrate.measure.points import StepPoint
     from calibrate.measure.records import Measured
     from calibrate.quality import Predictions
-    from planner.catalog.devices import PeakDtype
 
 #: Share of the free memory that the weights of variants measured in turns may take.
 _WEIGHTS = 0.5
-#: Data types whose peak is measured.
-DTYPES: tuple[PeakDtype, ...] = ("fp32", "bf16", "fp16", "int8", "fp8")
 
 
 @dataclass(frozen=True)
@@ -158,39 +144,15 @@ class _Session:
             return lambda inside: advance(start + share * inside)
 
         tasks: list[Callable[[], list[Task]]] = [
-            self._hardware_tasks,
+            partial(hardware_tasks, self.plan, self.journal.path.parent),
             *(partial(self._group_tasks, group) for group in groups),
-            self._link_tasks,
+            partial(link_tasks, self.plan, self.base.model.shape),
         ]
         for share, make in zip(shares, tasks, strict=True):
             late += work_through(make(), self.journal, part(share), deadline)
             done += share
             release()
         return int(late)
-
-    def _hardware_tasks(self) -> list[Task]:
-        device, sizes, folder = self.plan.device, self.plan.sizes, self.journal.path.parent
-        repeats = dataclasses.replace(self.plan.repeats, seconds=1.0)
-        few = dataclasses.replace(repeats, most=5, least=3)
-        tasks = [
-            Task((f"matmul {dtype} {size}",), partial(_matmul, dtype, size, device, repeats))
-            for dtype in DTYPES
-            for size in sizes.matmul
-        ]
-        runs: list[tuple[str, int, Callable[[], BytesRecord]]] = [
-            (
-                "memory",
-                sizes.memory,
-                partial(measure_memory_bandwidth, device, sizes.memory, repeats),
-            ),
-            (
-                "host_to_device",
-                sizes.host,
-                partial(measure_host_to_device, device, sizes.host, repeats),
-            ),
-            ("disk", sizes.disk, partial(measure_disk, folder, sizes.disk, few)),
-        ]
-        return tasks + [Task.one(f"{what} {size} B x 1", run) for what, size, run in runs]
 
     def _groups(self) -> list[list[Variant]]:
         """Return the variants beside the base in groups whose weights fit into memory together.
@@ -286,39 +248,3 @@ class _Session:
         if not metrics:
             about = f"unknown: {about}"
         return QualityRecord(variant=loaded.variant.name, metrics=metrics, about=about)
-
-    def _link_tasks(self) -> list[Task]:
-        """Return what goes between processes: of GPUs one each, of a CPU one per thread."""
-        cuda = self.plan.device.type == "cuda"
-        units = torch.cuda.device_count() if cuda else torch.get_num_threads()
-        sizes = self.plan.sizes
-        repeats = Repeats(warmup=2, least=20, most=20)
-        worlds = sorted({n for n in (2, 4, 8) if n <= units} | ({units} if units > 1 else set()))
-        tasks = []
-        for processes in worlds:
-            keys = [f"all_reduce {size} B x {processes}" for size in sizes.links]
-            if processes == 2:
-                keys += [f"point_to_point {size} B x 2" for size in sizes.links]
-            run = partial(measure_links, processes, sizes.links, repeats, cuda=cuda)
-            tasks.append(Task(tuple(keys), run))
-        few = Repeats(warmup=1, least=5, most=5)
-        split = partial(measure_split, self.base.model.shape, threads=0 if cuda else 1, cuda=cuda)
-        tasks += [
-            Task.one(
-                f"parallel {processes}: {batch}x{tokens}",
-                partial(split, processes, batch, tokens, few),
-            )
-            for processes in [1, *worlds]
-            for batch, tokens in sizes.split
-            if batch % processes == 0
-        ]
-        return tasks
-
-
-def _matmul(
-    dtype: PeakDtype, size: int, device: torch.device, repeats: Repeats
-) -> Iterator[Measured]:
-    found = measure_matmul(dtype, size, device, repeats)
-    if isinstance(found, str):
-        raise PlannerError(found)
-    yield found

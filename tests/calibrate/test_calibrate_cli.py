@@ -73,7 +73,7 @@ def test_measurements_are_fitted_and_shown_without_torch(journal):
 def test_a_profile_of_another_machine_is_flagged(journal, tmp_path):
     planner("calibrate", "fit", journal, "--out", tmp_path / "new")
     shown = planner("calibrate", "show", tmp_path / "new" / "profile.json")
-    assert "NOT this machine: " in shown.stdout
+    assert "NOT this machine or its software: " in shown.stdout
 
 
 def test_a_profile_of_another_schema_version_is_refused(tmp_path):

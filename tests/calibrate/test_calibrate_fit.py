@@ -156,6 +156,8 @@ def test_the_report_and_the_plot_show_every_coefficient_and_variant(tmp_path):
     text = fit_report(fit, fit.errors)
     for name in fit.estimates:
         assert f"    {name} " in text
+    assert "storage_efficiency" in text
+    assert "(init 0.5, bounds 0.001 to 4)" in text  # of the first round, not of the last
     assert "left out, median absolute" in text
     assert "int8, decode" in text
     assert "[[Correlations]]" in text

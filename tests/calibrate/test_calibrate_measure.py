@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrate.measure.clock import Repeats, in_turns, summarise
-from calibrate.measure.journal import Journal, read_measurements
+from calibrate.measure.journal import BEGINNING, Journal, read_measurements
 from calibrate.measure.points import StepPoint, gpu_points, quick_points, shuffled
 from calibrate.measure.records import LeftOut, StepRecord, step_key
 from calibrate.measure.tasks import Task, why_left_out, work_through
@@ -71,8 +71,9 @@ def test_a_line_torn_by_a_kill_is_cut_off_and_measured_again(tmp_path):
         assert path.read_bytes() == whole
 
 
-def test_a_file_torn_in_its_first_line_is_begun_anew(tmp_path):
-    (tmp_path / "m.jsonl").write_bytes(b'{"kind": "hea')
+@pytest.mark.parametrize("length", [0, 1, 12, 200])
+def test_a_file_torn_in_its_first_line_is_begun_anew(tmp_path, length):
+    (tmp_path / "m.jsonl").write_bytes(synthetic.HEADER.model_dump_json().encode()[:length])
     with journal(tmp_path) as file:
         file.append(step(1))
     assert len(read_measurements(tmp_path / "m.jsonl").records) == 1
@@ -175,6 +176,35 @@ def test_a_full_disk_is_said_to_be_one(tmp_path, monkeypatch):
         assert step(2).key not in file
     found = read_measurements(tmp_path / "m.jsonl")
     assert (list(found.records), found.torn) == ([step(1).key], 0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"notes of mine", b"x" * 2**20, b'{"kind":"step"', BEGINNING + b" " * 2**20]
+)
+def test_a_file_of_something_else_is_refused_and_left_as_it_is(tmp_path, content):
+    (tmp_path / "m.jsonl").write_bytes(content)
+    with pytest.raises(InputError, match="must be measurements, got no whole line"):
+        journal(tmp_path)
+    assert (tmp_path / "m.jsonl").read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_refused(tmp_path, kind):
+    path = tmp_path / "m.jsonl"
+    {
+        "pipe": os.mkfifo,
+        "device": lambda path: path.symlink_to("/dev/null"),
+        "folder": lambda path: path.mkdir(),
+    }[kind](path)
+    with pytest.raises(InputError, match=r"m\.jsonl: must be (a file|written), got"):
+        journal(tmp_path)
+
+
+def test_a_link_to_a_file_is_followed(tmp_path):
+    (tmp_path / "m.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
+    with journal(tmp_path) as file:
+        file.append(step(1))
+    assert step(1).key in read_measurements(tmp_path / "elsewhere.jsonl").records
 
 
 def test_two_processes_do_not_write_one_file(tmp_path):

@@ -160,6 +160,20 @@ def test_quality_is_unknown_without_trained_weights_and_for_encoders(change):
     assert coefficients(quality(loaded, against), "about") == {}
 
 
+@pytest.mark.parametrize("damage", [float("nan"), float("inf"), -1e30])
+def test_a_model_that_predicts_with_no_numbers_has_no_quality(damage):
+    model = Known(torch.ones(4, 4))
+    model.table.data[:, 0] = damage
+    with pytest.raises(InputError, match="must predict with numbers"):
+        predict(model, torch.zeros(2, 8, dtype=torch.long))
+
+
+def test_an_interval_ends_at_a_number_however_wide_it_is():
+    loss = np.array([[0.0], [290.0]])
+    found = Predictions(torch.zeros(2, 2), loss, np.zeros((2, 1), int))
+    assert math.isfinite(compare(found, found).perplexity.high)
+
+
 def test_coefficients_go_into_a_profile():
     loaded = trained()
     found = quality(loaded, reference(loaded, length=32, limit=3))
@@ -214,10 +228,9 @@ def test_what_is_studied_by_default_can_be_made():
 @pytest.mark.usefixtures("tiny")
 def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, capsys):
     numbers, picture = tmp_path / "quality.json", tmp_path / "quality.png"
-    quality_cli.quality("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
-    printed = capsys.readouterr()
-    assert "| `random:0.5` |" in printed.out
-    assert "quality: random:0.5" in printed.err
+    text = quality_cli.quality("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
+    assert "| `random:0.5` |" in text
+    assert "quality: random:0.5" in capsys.readouterr().err
     assert [row["variant"] for row in json.loads(numbers.read_text())["rows"]] == [
         "bf16",
         "random:0.5",

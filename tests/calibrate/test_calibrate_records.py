@@ -10,6 +10,7 @@ import synthetic_steps as synthetic
 
 from calibrate.catalogue_names import CATALOGUE_NAMES
 from calibrate.make_profile import calibration_of, device_of
+from calibrate.measure.header import same_machine
 from calibrate.measure.journal import Measurements, read_measurements
 from calibrate.measure.records import LeftOut, StepRecord
 from planner.catalog.catalogue import find_device
@@ -52,6 +53,18 @@ def test_what_no_step_can_be_is_refused_with_its_line_and_key(tmp_path, line, ke
     with pytest.raises(InputError) as error:
         read_measurements(written(tmp_path, line))
     assert f"m.jsonl:2: {key}" in str(error.value)
+
+
+def test_a_machine_is_the_same_whatever_its_clock_and_with_other_threads_if_these_are_chosen():
+    one = synthetic.FINGERPRINT
+    clock, threads, torch = (
+        one.model_copy(update=change).text
+        for change in ({"clocks": "1 MHz"}, {"threads": 1}, {"torch": "2.5"})
+    )
+    assert same_machine(one.text, clock, threads=True)
+    assert same_machine(one.text, threads, threads=False)
+    assert not same_machine(one.text, threads, threads=True)
+    assert not same_machine(one.text, torch, threads=False)
 
 
 @pytest.mark.parametrize("created", ["yesterday", "2026-13-45", ""])

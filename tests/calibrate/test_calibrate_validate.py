@@ -1,9 +1,11 @@
 """A tiny model served in real time and simulated, end to end; and what the command prints."""
 
+import dataclasses
 import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibra
 pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
 
 import calibrate.validate as module  # noqa: E402 - after the skip
+from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.models import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
@@ -111,6 +114,23 @@ def test_clients_of_a_closed_loop_wait_for_their_answers(file):
     assert real.arrival_s.max() < 1.0
     for time in np.linspace(0, 1, 50):  # never more than one request of each client
         assert ((real.arrival_s <= time) & ~(real.finished_s <= time)).sum() <= 3
+
+
+def test_a_profile_of_another_machine_or_number_of_threads_is_flagged(file):
+    scenario = load(file)
+    system = build_system(scenario)
+    server = SimpleNamespace(device=torch.device("cpu"), about="a model")
+    here = fingerprint(server.device)
+    for measured_on, flagged in (
+        (None, False),
+        (here.text, False),
+        (here.model_copy(update={"threads": 999}).text, True),
+        (here.model_copy(update={"device": "another"}).text, True),
+    ):
+        profile = system.profile.model_copy(update={"fingerprint": measured_on})
+        other = dataclasses.replace(system, profile=profile)
+        facts = module._facts(scenario, other, server, 1.0, runs=3)
+        assert ("NOT of this machine, its software" in facts["profile"]) == flagged
 
 
 def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):

@@ -1,0 +1,42 @@
+"""Where a fit begins: start and bounds of the coefficients that all variants share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from calibrate.fit_model import ALONE, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from calibrate.fit_model import Sample
+
+
+def shared_parameters(samples: Sequence[Sample]) -> list[Parameter]:
+    """Return start and bounds of the coefficients that all variants share."""
+    shortest = min(each.seconds / len(each.points) for each in samples)
+    most = max(each.sequences for each in samples)
+    served = any(each.kind == "served" for each in samples)
+    return [
+        *([Parameter(ALONE, 1.0, 0.5, 2.0, "log")] if served else []),
+        Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
+        Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
+        Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),
+        Parameter("overlap", 2.0, 1.0, 50.0, "inverse"),
+        Parameter("overhead_fixed", 0.3 * shortest, 0.0, shortest, "plain"),
+        Parameter(
+            "overhead_per_sequence",
+            0.1 * shortest / most,
+            0.0,
+            max(each.seconds / (len(each.points) * each.sequences) for each in samples),
+            "plain",
+        ),
+    ]
+
+
+def reread_parameters() -> list[Parameter]:
+    """Return start and bounds of the coefficients of kernels that read the weights again."""
+    return [
+        Parameter("reread", 1.0, 1e-2, 100.0, "log"),
+        Parameter("reread_tokens", 4.0, 0.3, 256.0, "log"),
+    ]
