@@ -90,13 +90,14 @@ def run(  # noqa: PLR0917 - typer's options
     folder_of(out)
     with progress("calibrating") as advance:
         outcome = calibrate(plan, out / JOURNAL, advance)
-    text = write_results(outcome.measured, out, name, leave_one_out=not quick)
-    if outcome.late:
-        text += (
-            f"\n{outcome.late} points were left for lack of time; the same command goes on with "
-            "them.\n"
-        )
-    return text
+    late = f"{outcome.late} points were left for lack of time; the same command goes on with them"
+    try:
+        text = write_results(outcome.measured, out, name, leave_one_out=not quick)
+    except InputError as error:
+        if outcome.late:
+            raise InputError(f"{error}; {late}") from error
+        raise
+    return f"{text}\n{late}.\n" if outcome.late else text
 
 
 def _plan(

@@ -177,6 +177,14 @@ def test_a_tiny_model_is_calibrated_from_end_to_end(model, tmp_path):
 
 
 @needs_torch
+def test_a_run_without_time_says_that_the_same_command_goes_on(model, tmp_path):
+    done = planner("calibrate", "run", "--model", model, "--out", tmp_path, "--minutes", "0")
+    assert done.returncode == 2
+    assert re.search(r"[1-9]\d* points were left for lack of time; the same command", done.stderr)
+    assert len(read_measurements(tmp_path / "measurements.jsonl").records) > 0
+
+
+@needs_torch
 def test_a_machine_without_the_device_and_a_file_for_a_folder_are_refused(model, tmp_path):
     done = planner("calibrate", "run", "--model", model, "--device", "nonsense")
     assert done.returncode == 2
