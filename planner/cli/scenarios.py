@@ -11,6 +11,7 @@ import typer
 from planner.cli.options import Overrides, ScenarioFile, Seed, app
 from planner.cli.output import print_text
 from planner.cli.shared import located, read_scenario
+from planner.errors import InputError
 from planner.report.plain import plain
 
 
@@ -50,8 +51,18 @@ def init(
 @app.command()
 def schema(
     of: Annotated[Layout, typer.Argument(help="What the schema describes.")] = Layout.SCENARIO,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Scenario files: a reference of every key.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of scenario files, or of what a command prints with --json."""
+    if markdown:
+        if of is not Layout.SCENARIO:
+            raise InputError(f"--markdown: must be given for scenario alone, got {of.value}")
+        from planner.scenario.reference import reference_text  # noqa: PLC0415 - start-up
+
+        print_text(reference_text())
+        return
     if of is not Layout.SCENARIO:
         from planner.report.json import result_schema_text  # noqa: PLC0415 - start-up
 
