@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from planner.cli.options import INFEASIBLE, AsJson, Overrides, Quiet, ScenarioFile, Seed, app
+from planner.cli.options import INFEASIBLE, AsJson, Overrides, Quiet, ScenarioFile, Seed, command
 from planner.cli.output import print_text
 from planner.cli.shared import located, progress_of, read_scenario, say_compiling
 
 
-@app.command()
+@command()
 def capacity(
     scenario: ScenarioFile,
     overrides: Overrides = None,

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -23,8 +24,9 @@ from planner.cli import (  # noqa: F401 - commands
     sweep,
     validate,
 )
-from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, app
+from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, Manner, app
 from planner.cli.output import LINE_END, print_text
+from planner.cli.shared import versions
 from planner.errors import PlannerError
 from planner.report.plain import plain
 
@@ -49,9 +51,9 @@ def options(
     """Take the options that hold for all commands."""
 
 
-def _unexpected(error: BaseException) -> str:
+def _unexpected(error: BaseException, *, shown: bool) -> str:
     """Return one line about an error that should not have happened."""
-    if os.environ.get(DEBUG):
+    if shown or os.environ.get(DEBUG):
         import traceback  # noqa: PLC0415 - start-up
 
         traceback.print_exception(error)
@@ -59,7 +61,7 @@ def _unexpected(error: BaseException) -> str:
     return (
         f"internal error: {type(error).__name__}{': ' * bool(said)}{said}; this is a fault of "
         f"planner {__version__}: please report it with the command and its files "
-        f"({DEBUG}=1 shows where it happened)"
+        f"(-v, or {DEBUG}=1, shows where it happened)"
     )
 
 
@@ -81,7 +83,14 @@ def _prepare() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
 
 
-def _failure(error: BaseException) -> tuple[str, int]:
+def _account(seconds: float) -> str:
+    """Return what ran and how long it took, for ``-v``."""
+    what = ", ".join(f"{name} {number}" for name, number in versions().items())
+    ours = f"{seconds:.2f} s, {time.process_time():.2f} s of them on a processor"
+    return f"{what}\ntook {ours}\n"
+
+
+def _failure(error: BaseException, manner: Manner) -> tuple[str, int]:
     """Return what to say about an error, and the exit code."""
     if isinstance(error, PlannerError):
         return str(error), error.exit_code
@@ -92,18 +101,21 @@ def _failure(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         rule = "must fit into memory, got more than there is"
         return f"{rule}; lower the rate, the duration or simulation.replications", BAD_INPUT
-    return _unexpected(error), OUR_FAULT
+    return _unexpected(error, shown=manner.verbose), OUR_FAULT
 
 
 def main() -> None:
     """Run the command line; turn every error into a message and an exit code."""
     _prepare()
+    began, manner = time.monotonic(), Manner()
     try:
-        code = app(prog_name="planner", standalone_mode=False)
+        code = app(prog_name="planner", standalone_mode=False, obj=manner)
         if code == INTERRUPTED:
             raise KeyboardInterrupt  # noqa: TRY301 - as typer got it
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last resort
-        message, code = _failure(error)
+        message, code = _failure(error, manner)
         if message:
             sys.stderr.write(f"planner: {plain(message, keep=LINE_END)}\n")
+    if manner.verbose:
+        sys.stderr.write(_account(time.monotonic() - began))
     sys.exit(code)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Overrides, ScenarioFile, app
+from planner.cli.options import Overrides, ScenarioFile, command
 from planner.cli.output import print_text
 from planner.cli.shared import located, read_scenario
 
@@ -20,7 +20,7 @@ class Target(StrEnum):
     COMPOSE = "compose"
 
 
-@app.command()
+@command()
 def export(
     scenario: ScenarioFile,
     to: Annotated[

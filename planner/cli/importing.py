@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import AsJson, app
+from planner.cli.options import AsJson, command
 from planner.cli.output import print_text
 from planner.cli.shared import extra
 
@@ -25,7 +25,7 @@ def size(text: str) -> float:
         raise typer.BadParameter(message) from error
 
 
-@app.command("import")
+@command("import")
 def import_(
     file: Annotated[
         str,

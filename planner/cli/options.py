@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Of = TypeVar("Of", bound="Callable[..., None]")
 
 #: Exit codes; see docs/exit-codes-and-json.md.
 OUR_FAULT, BAD_INPUT, MISSED, INFEASIBLE, INACCURATE = 1, 2, 3, 4, 5
@@ -29,6 +37,35 @@ Overrides = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed instead of the scenario's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on standard error but errors.")]
+
+
+@dataclass
+class Manner:
+    """How a command is run; the options of every command set it.
+
+    Parameters
+    ----------
+    verbose : bool
+        Whether to say what ran, how long it took, and where an error of ours happened.
+    """
+
+    verbose: bool = False
+
+
+def _verbose(context: typer.Context, wanted: bool) -> None:
+    if wanted and isinstance(context.obj, Manner):
+        context.obj.verbose = True
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        callback=_verbose,
+        help="Say on standard error what ran and how long it took.",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(help="Folder for scenario, summary, every request, and how it was run."),
@@ -55,3 +92,40 @@ def share(text: str) -> float:
     except ValidationError as error:
         message = f"must be a share above 0, at most 1, as 0.3 or 30%, got {text!r:.40}"
         raise typer.BadParameter(message) from error
+
+
+def command(name: str | None = None) -> Callable[[Of], Of]:
+    """Register a function as a command, with the options that all commands have: -q and -v.
+
+    One that says nothing on standard error has no use for ``quiet`` and does not take it.
+
+    Parameters
+    ----------
+    name : str, optional
+        Of the command; by default that of the function.
+    """
+
+    def register(function: Of) -> Of:
+        signature = inspect.signature(function)
+        added: dict[str, Any] = {"quiet": Quiet, "verbose": Verbose}
+        for taken in signature.parameters:
+            added.pop(taken, None)
+
+        @wraps(function)
+        def run(*args: object, **options: object) -> None:
+            function(*args, **{key: each for key, each in options.items() if key not in added})
+
+        hints = get_type_hints(function, include_extras=True)
+        shown = [
+            each.replace(annotation=hints[each.name]) for each in signature.parameters.values()
+        ]
+        shown += [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+            for key, kind in added.items()
+        ]
+        run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+        run.__annotations__ = {**hints, **added}
+        app.command(name)(run)
+        return function
+
+    return register

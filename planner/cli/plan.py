@@ -18,7 +18,7 @@ from planner.cli.options import (
     Quiet,
     ScenarioFile,
     Seed,
-    app,
+    command,
 )
 from planner.cli.output import print_text, stdout
 from planner.cli.shared import (
@@ -47,7 +47,7 @@ class Backend(StrEnum):
     DASK = "dask"
 
 
-@app.command()
+@command()
 def plan(  # noqa: PLR0917 - typer's options
     scenario: ScenarioFile,
     target: Annotated[

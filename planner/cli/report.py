@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import app
+from planner.cli.options import command
 
 
 class Picture(StrEnum):
@@ -25,7 +25,7 @@ class Numbers(StrEnum):
     PARQUET = "parquet"
 
 
-@app.command()
+@command()
 def report(  # noqa: PLR0917 - typer's options
     runs: Annotated[
         list[Path],

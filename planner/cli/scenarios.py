@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import Overrides, ScenarioFile, Seed, app
+from planner.cli.options import Overrides, ScenarioFile, Seed, command
 from planner.cli.output import print_text
 from planner.cli.shared import located, read_scenario
 from planner.errors import InputError
@@ -23,9 +23,12 @@ class Layout(StrEnum):
     SWEEP = "sweep"
     CAPACITY = "capacity"
     PLAN = "plan"
+    VALIDATE = "validate"
+    POINTS = "points"
+    IMPORT = "import"
 
 
-@app.command()
+@command()
 def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None) -> None:
     """Check a scenario without running it: every problem, with line and column."""
     from planner.evaluate import check as check_scenario  # noqa: PLC0415 - start-up
@@ -36,7 +39,7 @@ def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None
     print_text("".join(plain(line) + "\n" for line in lines))
 
 
-@app.command()
+@command()
 def init(
     name: Annotated[str | None, typer.Argument(help="Name of a bundled scenario.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
@@ -48,7 +51,7 @@ def init(
     print_text("".join(plain(line) + "\n" for line in lines))
 
 
-@app.command()
+@command()
 def schema(
     of: Annotated[Layout, typer.Argument(help="What the schema describes.")] = Layout.SCENARIO,
     markdown: Annotated[

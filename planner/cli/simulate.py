@@ -16,13 +16,13 @@ from planner.cli.options import (
     Quiet,
     ScenarioFile,
     Seed,
-    app,
+    command,
 )
 from planner.cli.output import print_text, stdout
 from planner.cli.shared import located, read_scenario, run_scenario, versions
 
 
-@app.command()
+@command()
 def simulate(  # noqa: PLR0917 - typer's options
     scenario: ScenarioFile,
     overrides: Overrides = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import AsJson, Force, Overrides, Quiet, ScenarioFile, Seed, app
+from planner.cli.options import AsJson, Force, Overrides, Quiet, ScenarioFile, Seed, command
 from planner.cli.output import print_text
 from planner.cli.shared import command_line, progress_of, say_compiling, versions
 from planner.errors import InputError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planner.planning.sweep import Sweep
 
 
-@app.command()
+@command()
 def sweep(  # noqa: PLR0917 - typer's options
     scenario: ScenarioFile,
     vary: Annotated[

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import INACCURATE, AsJson, Overrides, Quiet, ScenarioFile, Seed, app, share
+from planner.cli.options import (
+    INACCURATE,
+    AsJson,
+    Overrides,
+    Quiet,
+    ScenarioFile,
+    Seed,
+    command,
+    share,
+)
 from planner.cli.output import print_text
 from planner.cli.shared import extra, located, read_scenario
 from planner.errors import InputError
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from planner.validation.points.case import Case
 
 
-@app.command()
+@command()
 def validate(  # noqa: PLR0917 - typer's options
     scenario: ScenarioFile,
     overrides: Overrides = None,

@@ -23,11 +23,11 @@ def result_schema_text(command: str = "simulate") -> str:
     Parameters
     ----------
     command : str
-        One whose schema is in this package: ``simulate``, ``sweep``, ``capacity``.
+        One whose schema is in this package, as ``sweep``; ``points`` is ``validate`` of a table.
     """
     text = _schema_file(command)
     schema, shared = json.loads(text), json.loads(_schema_file("simulate"))["$defs"]
-    definitions = schema["$defs"]
+    definitions = schema.setdefault("$defs", {})
     while missing := _referred(schema) - definitions.keys():
         definitions |= {name: shared[name] for name in sorted(missing)}
     return text if command == "simulate" else json.dumps(schema, indent=1) + "\n"
