@@ -102,7 +102,7 @@ class Engine:
     ----------
     run : callable
         Runs the chunks of one step and returns their next tokens, as
-        :meth:`calibrate.runner.Runner.step`.
+        :meth:`calibrate.models.runner.Runner.step`.
     limits : Limits
         Scheduler, batch and cache.
     clock : Clock

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from calibrate.compression.variant import Variant
 from calibrate.engine import Engine
+from calibrate.models.runner import Runner
 from calibrate.replayed import records_of
-from calibrate.runner import Runner
 from calibrate.scheduling import Chunk, Limits
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation.run import LEAST_DRAIN_S

@@ -36,8 +36,8 @@ measurements = measure(2) if MEASURE and HAS_TORCH else DATA / "measurements.jso
 # ## The fit: coefficients with their errors, and how far off it is on points it has not seen
 
 # %%
-from calibrate.fit_report import fit_report
-from calibrate.make_profile import calibration_of
+from calibrate.fit.profile import calibration_of
+from calibrate.fit.report import fit_report
 from calibrate.measure.journal import read_measurements
 
 measured = read_measurements(measurements)

@@ -15,7 +15,7 @@ from calibrate.compression.quantised import (
     Int8WeightOnlyLinear,
     QuantisedLinear,
 )
-from calibrate.loaded import DTYPES, PlainDtype
+from calibrate.models.loaded import DTYPES, PlainDtype
 
 
 class Cast(Compression):

@@ -17,8 +17,8 @@ from calibrate.compression.quantisation import (
     Int8WeightOnly,
 )
 from calibrate.compression.structured import StructuredPruning
-from calibrate.loaded import DTYPES, LoadedModel, PlainDtype
-from calibrate.models import load_model
+from calibrate.models.load import load_model
+from calibrate.models.loaded import DTYPES, LoadedModel, PlainDtype
 from planner.catalog.files import problems_of
 from planner.errors import InputError, did_you_mean
 from planner.latency.settings import ActivationDtype, Pruning, Settings, WeightDtype

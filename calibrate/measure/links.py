@@ -225,7 +225,7 @@ def _split(  # noqa: PLR0917 - arguments of a process
     cuda: bool,
 ) -> list[dict[str, object]]:
     """Measure split, forward and merge in one process of the group."""
-    from calibrate.models import load_model  # noqa: PLC0415 - the other workers do without
+    from calibrate.models.load import load_model  # noqa: PLC0415 - the other workers do without
     from planner.catalog.models import ModelShape  # noqa: PLC0415 - the same
 
     device, processes = _device(rank, cuda=cuda), dist.get_world_size()

@@ -91,7 +91,7 @@ class Plan:
     Parameters
     ----------
     source : str or Path or ModelShape
-        Model, see :func:`calibrate.models.load_model`.
+        Model, see :func:`calibrate.models.load.load_model`.
     variants : tuple of str
         See :func:`calibrate.compression.variant.parse_variant`; the first is the base that the
         others are compared with.

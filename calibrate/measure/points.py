@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+Item = TypeVar("Item")
 
 #: What a step holds: chunks of prompts, single tokens of sequences under way, or both.
 PointKind = Literal["prefill", "decode", "mixed"]
@@ -180,6 +182,23 @@ def _within(points: list[StepPoint], limit: int) -> list[StepPoint]:
 
 
 def shuffled(points: Sequence[StepPoint], seed: int) -> list[StepPoint]:
-    """Return `points` in a random order, so that a drifting machine looks like noise, not size."""
+    """Return `points` in a random order, so that a drifting machine looks like noise, not size.
+
+    Each part of the order holds every kind of step in its share: a run that is cut short has some
+    of each.
+    """
     order = np.random.default_rng(seed).permutation(len(points))
-    return [points[index] for index in order]
+    kinds: dict[str, list[StepPoint]] = {}
+    for index in order:
+        kinds.setdefault(points[index].kind, []).append(points[index])
+    return spread(list(kinds.values()))
+
+
+def spread(lists: Sequence[Sequence[Item]]) -> list[Item]:
+    """Return the items of all lists, each list's in its order, evenly over the whole."""
+    placed = [
+        ((rank + 0.5) / len(items), number, item)
+        for number, items in enumerate(lists)
+        for rank, item in enumerate(items)
+    ]
+    return [item for *_, item in sorted(placed, key=lambda each: each[:2])]

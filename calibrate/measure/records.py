@@ -129,7 +129,7 @@ class QualityRecord(Spec):
     variant : str
         Name of the setting.
     metrics : dict of str to Coefficient
-        As :func:`calibrate.quality.coefficients` returns them; empty where it is unknown.
+        As of :func:`calibrate.quality.perplexity.coefficients`; empty where it is unknown.
     about : str
         Text and weights, or why it is unknown.
     """

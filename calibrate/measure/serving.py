@@ -12,7 +12,7 @@ from calibrate.engine import Engine
 from calibrate.measure.clock import stopwatch
 from calibrate.measure.hardware import synchroniser
 from calibrate.measure.stretches import ServedRecord, stretches_of
-from calibrate.runner import Chunk, Runner
+from calibrate.models.runner import Chunk, Runner
 from calibrate.scheduling import Limits
 from planner.traffic.spec import Traffic
 

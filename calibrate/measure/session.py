@@ -15,7 +15,7 @@ from calibrate.measure.device_tasks import hardware_tasks, link_tasks
 from calibrate.measure.fingerprint import fingerprint
 from calibrate.measure.header import Header
 from calibrate.measure.journal import Journal
-from calibrate.measure.points import shuffled
+from calibrate.measure.points import shuffled, spread
 from calibrate.measure.records import QualityRecord, VariantRecord, step_key
 from calibrate.measure.serving import measure_served
 from calibrate.measure.steps import (
@@ -28,8 +28,8 @@ from calibrate.measure.steps import (
 )
 from calibrate.measure.stretches import served_key
 from calibrate.measure.tasks import Task, why_left_out, work_through
-from calibrate.models import load_model
-from calibrate.quality import coefficients, quality, reference
+from calibrate.models.load import load_model
+from calibrate.quality.perplexity import coefficients, quality, reference
 from planner.catalog.models import ModelShape
 from planner.errors import InputError, PlannerError
 from planner.latency.memory import weight_bytes
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from calibrate.measure.plan import Plan
     from calibrate.measure.points import StepPoint
     from calibrate.measure.records import Measured
-    from calibrate.quality import Predictions
+    from calibrate.quality.perplexity import Predictions
 
 #: Share of the free memory that the weights of variants measured in turns may take.
 _WEIGHTS = 0.5
@@ -82,8 +82,6 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
         If a variant or model is unknown, the file is of another machine or model or cannot be
         written, or the base does not run.
     """
-    started = time.monotonic()
-    deadline = float("inf") if plan.seconds is None else started + plan.seconds
     if not plan.variants:
         raise InputError("must have a variant to measure, got none; give one, as bf16")
     variants = [parse_variant(name) for name in plan.variants]
@@ -96,6 +94,8 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
         shape=base.model.shape,
         base=variants[0].name,
     )
+    # what it takes to load the model is no time to measure in
+    deadline = float("inf") if plan.seconds is None else time.monotonic() + plan.seconds
     with Journal(path, header) as journal:
         session = _Session(plan, journal, base, variants)
         late = session.run(advance, deadline)
@@ -187,9 +187,9 @@ class _Session:
         loaded += [each for variant in wanted if (each := self._try_to_load(variant)) is not None]
         for each in loaded:
             self.journal.append(each.record)
-        tasks = [self._point_task(point, loaded) for point in self._points]
+        steps = [self._point_task(point, loaded) for point in self._points]
+        tasks = spread([steps, self._served_tasks(loaded)])
         largest = max(self._points, key=lambda point: point.context)
-        tasks += self._served_tasks(loaded)
         for each in loaded:
             name = each.variant.name
             tasks.append(Task.one(f"memory {name}", partial(measure_memory, each, largest)))

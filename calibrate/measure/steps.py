@@ -14,15 +14,15 @@ from calibrate.measure.clock import in_turns, stopwatch
 from calibrate.measure.hardware import synchroniser
 from calibrate.measure.points import StepPoint
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
-from calibrate.runner import Runner
+from calibrate.models.runner import Runner
 from calibrate.scheduling import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from calibrate.compression.variant import Variant
-    from calibrate.loaded import LoadedModel
     from calibrate.measure.clock import Repeats
+    from calibrate.models.loaded import LoadedModel
     from planner.catalog.models import ModelShape
 
 #: Share of the free memory that caches of several variants may take together.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from calibrate.serving.report import stack_text
 from calibrate.serving.stack import experiments_of, fit_stack
 from planner.catalog.catalogue import find_device
-from planner.errors import InputError, PlannerError, did_you_mean
+from planner.errors import InputError, did_you_mean
+from planner.report.whole import write_whole
 from planner.validation.points.table import read_points
 
 if TYPE_CHECKING:
@@ -68,12 +69,6 @@ def fit_points(  # noqa: PLR0917 - the command's options
 def _write(profile: Profile, folder: Path) -> Path:
     """Write a profile and return its file."""
     file = folder / f"{profile.name}.json"
-    part = folder / f".{profile.name}.json.part"
-    try:
-        part.write_text(
-            profile.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
-        )
-        part.replace(file)
-    except OSError as error:
-        raise PlannerError(f"{file}: must be writable, got {error.strerror}") from error
+    content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"
+    write_whole(file, content.encode(), "--out")
     return file

@@ -13,8 +13,9 @@ from calibrate.serving.fit import with_coefficients
 from calibrate.serving.fit_requests import fit_requests
 from calibrate.serving.requests import RequestRun, compare_runs, runs_of
 from planner.catalog.profile import COEFFICIENTS
-from planner.errors import InputError, PlannerError
+from planner.errors import InputError
 from planner.report.validation import render_comparisons
+from planner.report.whole import write_whole
 from planner.simulation.provenance import pool_line, profile_line
 
 if TYPE_CHECKING:
@@ -99,9 +100,8 @@ def fit_profile(
     Raises
     ------
     InputError
-        As :func:`measured_runs_of` and :func:`~calibrate.serving.fit_requests.fit_requests`.
-    PlannerError
-        If the folder cannot be written to.
+        As :func:`measured_runs_of` and :func:`~calibrate.serving.fit_requests.fit_requests`, or
+        if the profile cannot be written.
     """
     runs = measured_runs_of(scenario, files, only)
     found = fit_requests(runs, hold=hold)
@@ -117,12 +117,8 @@ def fit_profile(
             "engine_version": "measured",
         }
     )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"
-        (folder / PROFILE).write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise PlannerError(f"{folder}: must be writable, got {error.strerror}") from error
+    content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"
+    write_whole(folder / PROFILE, content.encode(), "--out")
     compared = render_comparisons(compare_runs(runs, profile), {})
     return f"{coefficients_text(found)}\n{compared}\nWrote {folder / PROFILE}.\n"
 

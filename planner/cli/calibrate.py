@@ -21,7 +21,7 @@ from planner.report.plain import plain
 def calibrate(context: typer.Context) -> None:
     """Measure models or a live server, make a profile: run, endpoint, fit, show, quality."""
     with extra("calibrate"):
-        from calibrate.cli import app as commands  # noqa: PLC0415 - start-up
+        from calibrate.cli.entry import app as commands  # noqa: PLC0415 - start-up
 
         found = commands(args=context.args, prog_name="planner calibrate", standalone_mode=False)
     if isinstance(found, str):

@@ -123,6 +123,13 @@ simulation: {warmup: 0 s, replications: 2}
         (("run", "--minutes", "-1"), "See planner calibrate run --help"),
         (("run", "--name", " "), "'--name': must not be empty"),
         (("fit", "m.jsonl", "--name", ""), "'--name': must not be empty"),
+        (("fit", "m.csv", "--scenario", "chatbot", "--hold", "overlap=nan"), "got 'overlap=nan'"),
+        (("fit", "m.csv", "--scenario", "chatbot", "--hold", "overlap"), "must be NAME=NUMBER"),
+        (("fit", "m.jsonl", "--hold", "overlap=1"), "--hold: must be left out here"),
+        (("fit", "m.jsonl", "--by", "tp"), "--by: must be left out here; for a CSV of measured"),
+        (("fit", "m.csv", "--scenario", "chatbot", "--engine", "vllm"), "--engine: must be left"),
+        (("fit", "a.csv", "b.csv"), "several files must be measured requests, with --scenario"),
+        (("fit", "a.csv"), "must come with --device and --engine"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments, message, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from calibrate.compression.quantised import (
 )
 from calibrate.compression.structured import StructuredPruning, _parts, _rows_of
 from calibrate.compression.variant import DEFAULT_VARIANTS, Variant, parse_variant
-from calibrate.models import load_model
+from calibrate.models.load import load_model
 from planner.catalog.catalogue import find_model
 from planner.catalog.formats import formats
 from planner.catalog.models import ModelShape

@@ -11,8 +11,8 @@ from endpoint_server import PROMPT_TOKENS, Server
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calibrate.endpoint_client import Target, api_url
-from calibrate.endpoint_stream import MAX_EVENT, StreamedAnswer, StreamError
+from calibrate.endpoint.client import Target, api_url
+from calibrate.endpoint.stream import MAX_EVENT, StreamedAnswer, StreamError
 from calibrate.importers.recognise import read_measured
 from planner.errors import InputError
 
@@ -214,7 +214,7 @@ def test_a_sweep_beyond_its_bounds_is_refused_before_it_begins(tmp_path):
         (("--rate", "5", "--prompt-tokens", "5"), "must be given both, or neither"),
         (("--rate", "5"), "must be given both, or neither and --scenario"),
         (("--rate", "5", "--scenario", "no_such"), "no_such"),
-        (("--rate", "5", *LENGTHS, "--out", "/dev/null/x"), "--out: must be a folder"),
+        (("--rate", "5", *LENGTHS, "--out", "/dev/null/x"), "--out must be a folder"),
     ],
 )
 def test_wrong_options_are_refused(args, said):

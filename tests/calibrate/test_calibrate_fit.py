@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import synthetic_steps as synthetic
 
-from calibrate.fit import fit_steps
-from calibrate.fit_model import Sample, setting_keys
-from calibrate.fit_plots import plot_residuals
-from calibrate.fit_report import fit_report
-from calibrate.make_profile import calibration_of
+from calibrate.fit.least_squares import fit_steps
+from calibrate.fit.plots import plot_residuals
+from calibrate.fit.profile import calibration_of
+from calibrate.fit.report import fit_report
+from calibrate.fit.show import measured_text
+from calibrate.fit.speedups import speedups
+from calibrate.fit.step_model import Sample, setting_keys
 from calibrate.measure.journal import read_measurements
-from calibrate.measure.points import StepPoint
-from calibrate.measure.records import LeftOut
-from calibrate.show import measured_text
-from calibrate.speedups import speedups
+from calibrate.measure.points import StepPoint, quick_points, shuffled, spread
+from calibrate.measure.records import LeftOut, StepRecord
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
 from planner.latency.model_step import step_time
@@ -241,12 +241,54 @@ def test_speedups_include_what_follows_from_flops_and_bytes(calibration):
     assert half.large.stderr > 0
 
 
+def test_a_variant_added_on_a_slower_day_is_no_slower_for_it(tmp_path):
+    """Three times as slow, as its reference step tells; beside the base's old times it is not."""
+    lines = synthetic.records(EVERYTHING, 0.0, np.random.default_rng(0))
+
+    def measured_on(days):
+        changed = [
+            each.model_copy(
+                update={
+                    "seconds": each.seconds * days[each.variant],
+                    "reference": 0.01 * days[each.variant],
+                }
+            )
+            if isinstance(each, StepRecord)
+            else each
+            for each in lines
+        ]
+        return read_measurements(synthetic.write(tmp_path / f"{len(set(days.values()))}", changed))
+
+    alike = dict.fromkeys(synthetic.VARIANTS, 1.0)
+    added = alike | {"fp32+structured:0.5": 3.0}
+    for one, other in zip(
+        speedups(measured_on(alike), None), speedups(measured_on(added), None), strict=True
+    ):
+        assert one.variant == other.variant
+        assert other.large.value == pytest.approx(one.large.value)
+        assert other.decode.value == pytest.approx(one.decode.value)
+
+
 def test_measurements_without_the_device_s_peaks_make_no_profile(tmp_path):
     lines = synthetic.records(EVERYTHING, 0.0, np.random.default_rng(0), variants=("fp32",))
     lines = [each for each in lines if each.kind not in {"matmul", "bytes"}]
     measured = read_measurements(synthetic.write(tmp_path / "m.jsonl", lines))
     with pytest.raises(InputError, match="memory bandwidth and matrix products, got none"):
         calibration_of(measured, "mine")
+
+
+def test_the_first_points_of_a_run_hold_every_kind_of_step():
+    points = quick_points(2048)
+    for seed in range(5):
+        order = shuffled(points, seed)
+        assert sorted(each.key for each in order) == sorted(each.key for each in points)
+        assert {each.kind for each in order[:6]} == {"prefill", "decode", "mixed"}
+    assert shuffled(points, 1) != shuffled(points, 2)
+
+
+def test_lists_are_spread_evenly_each_in_its_order():
+    assert spread([[1, 2, 3, 4], [10, 20]]) == [1, 10, 2, 3, 20, 4]
+    assert spread([[], [1]]) == [1]
 
 
 def test_points_have_names_that_tell_them_apart():

@@ -14,9 +14,9 @@ transformers = pytest.importorskip("transformers", reason="calibrate needs trans
 from safetensors.torch import load_file, save_file
 
 from calibrate.compression.base import blocks, linears
-from calibrate.loaded import DTYPES
-from calibrate.models import config_of, load_model
-from calibrate.pretrained import PICKLES
+from calibrate.models.load import config_of, load_model
+from calibrate.models.loaded import DTYPES
+from calibrate.models.pretrained import PICKLES
 from planner.catalog.catalogue import find_model
 from planner.catalog.models import ModelShape
 from planner.errors import InputError

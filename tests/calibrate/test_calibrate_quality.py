@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="calibrate needs torch")
 pytest.importorskip("transformers", reason="calibrate needs transformers")
 
-from calibrate import quality_cli, quality_study
+from calibrate.cli.quality import quality as quality_command
 from calibrate.compression.pruning import UnstructuredPruning
 from calibrate.compression.variant import parse_variant
-from calibrate.models import load_model
-from calibrate.quality import (
+from calibrate.models.load import load_model
+from calibrate.quality import study as quality_study
+from calibrate.quality.perplexity import (
     TEXT,
     Predictions,
     coefficients,
@@ -31,7 +32,7 @@ from calibrate.quality import (
     reference,
     windows_of,
 )
-from calibrate.quality_study import STUDIED, Row, Study, plot, study
+from calibrate.quality.study import STUDIED, Row, Study, plot, study
 from planner.catalog.models import ModelShape
 from planner.catalog.profile import Profile, load_profile
 from planner.errors import InputError
@@ -228,7 +229,7 @@ def test_what_is_studied_by_default_can_be_made():
 @pytest.mark.usefixtures("tiny")
 def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, capsys):
     numbers, picture = tmp_path / "quality.json", tmp_path / "quality.png"
-    text = quality_cli.quality("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
+    text = quality_command("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
     assert "| `random:0.5` |" in text
     assert "quality: random:0.5" in capsys.readouterr().err
     assert [row["variant"] for row in json.loads(numbers.read_text())["rows"]] == [
@@ -240,7 +241,7 @@ def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, caps
 
 def test_a_folder_that_is_not_there_is_said_before_anything_is_measured(tmp_path):
     with pytest.raises(InputError, match="must be a file in a folder that is there"):
-        quality_cli.quality("smollm2", out=tmp_path / "no" / "quality.json")
+        quality_command("smollm2", out=tmp_path / "no" / "quality.json")
 
 
 # ---- the model that comes with pip

@@ -10,7 +10,7 @@ from hypothesis import given, settings  # noqa: E402 - after the skip
 from hypothesis import strategies as st  # noqa: E402
 
 from calibrate.engine import Engine  # noqa: E402
-from calibrate.runner import Chunk, Runner  # noqa: E402
+from calibrate.models.runner import Chunk, Runner  # noqa: E402
 from calibrate.scheduling import Limits  # noqa: E402
 from planner.errors import InputError  # noqa: E402
 

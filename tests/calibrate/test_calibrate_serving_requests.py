@@ -124,7 +124,7 @@ def test_requests_that_cannot_be_replayed_are_refused(found, said):
         (["--scenario", CPU / "engine.yaml", "--hold", "overlap"], "--hold must be NAME=NUMBER"),
         (["--scenario", CPU / "engine.yaml", "--hold", "speed=1"], "--hold must name one of"),
         ([], "--device and --engine"),
-        (["--hold", "overlap=1"], "must come with --scenario"),
+        (["--hold", "overlap=1"], "--hold: must be left out here"),
     ],
 )
 def test_a_fit_that_cannot_be_made_says_why(args, said, tmp_path):

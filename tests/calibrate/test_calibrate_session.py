@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="measuring needs the extra 'calibrat
 pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate'")
 
 from calibrate.compression.variant import parse_variant  # noqa: E402 - after the skip
-from calibrate.make_profile import calibration_of  # noqa: E402
+from calibrate.fit.profile import calibration_of  # noqa: E402
+from calibrate.fit.show import measured_text  # noqa: E402
 from calibrate.measure import session as session_module  # noqa: E402
 from calibrate.measure import steps as steps_module  # noqa: E402
 from calibrate.measure.clock import Repeats  # noqa: E402
@@ -35,8 +36,7 @@ from calibrate.measure.records import (  # noqa: E402
 from calibrate.measure.session import calibrate  # noqa: E402
 from calibrate.measure.steps import Loaded, measure_memory, measure_point  # noqa: E402
 from calibrate.measure.stretches import ServedRecord  # noqa: E402
-from calibrate.models import load_model  # noqa: E402
-from calibrate.show import measured_text  # noqa: E402
+from calibrate.models.load import load_model  # noqa: E402
 from planner.catalog.models import ModelShape  # noqa: E402
 from planner.errors import InputError, PlannerError  # noqa: E402
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calibrate.engine import StepLog
-from calibrate.make_profile import calibration_of
+from calibrate.fit.profile import calibration_of
 from calibrate.measure.journal import read_measurements
 from calibrate.measure.points import StepPoint
 from calibrate.measure.stretches import IDLE_S, MOST, STEPS, ServedRecord, Stretch, stretches_of

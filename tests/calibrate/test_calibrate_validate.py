@@ -15,7 +15,7 @@ pytest.importorskip("transformers", reason="the engine needs the extra 'calibrat
 
 import calibrate.validate as module  # noqa: E402 - after the skip
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
-from calibrate.models import load_model  # noqa: E402
+from calibrate.models.load import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibrate.fit_model import Parameter, Sample, StepModel
+from calibrate.fit.step_model import Parameter, Sample, StepModel
 from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
 from calibrate.measure.header import Fingerprint, Header
 from calibrate.measure.points import cpu_points, quick_points

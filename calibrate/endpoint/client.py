@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from calibrate.endpoint_stream import StreamedAnswer, StreamError
+from calibrate.endpoint.stream import StreamedAnswer, StreamError
 from planner.errors import InputError
 from planner.report.plain import plain
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import transformers
 
-from calibrate.loaded import DTYPES, SMOLLM2, LoadedModel, PlainDtype, check_room, ready
+from calibrate.models.loaded import DTYPES, SMOLLM2, LoadedModel, PlainDtype, check_room, ready
 from planner.catalog.hf_config import from_hf_config, shape_from_config
 from planner.errors import InputError, Problem
 

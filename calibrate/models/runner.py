@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from calibrate.attention import NAME, FlatBatch, KvCache, Span, current_batch
+from calibrate.models.attention import NAME, FlatBatch, KvCache, Span, current_batch
 from calibrate.scheduling import Chunk
 from planner.errors import InputError
 

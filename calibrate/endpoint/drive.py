@@ -11,9 +11,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from calibrate.endpoint_client import Target, ask, served_model
-from calibrate.endpoint_journal import EndpointJournal
-from calibrate.endpoint_run import EndpointRun
+from calibrate.endpoint.client import Target, ask, served_model
+from calibrate.endpoint.journal import EndpointJournal
+from calibrate.endpoint.rate import EndpointRun
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from calibrate.endpoint_sweep import Sweep
+    from calibrate.endpoint.sweep import Sweep
 
 #: Requests sent one after the other before the first run, not recorded.
 WARMUP = 3

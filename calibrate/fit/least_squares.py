@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibrate.fit_model import Parameter, Sample, StepModel, setting_keys
-from calibrate.fit_start import reread_parameters, shared_parameters
+from calibrate.fit.start import reread_parameters, shared_parameters
+from calibrate.fit.step_model import Parameter, Sample, StepModel, setting_keys
 from planner.errors import InputError
 
 if TYPE_CHECKING:

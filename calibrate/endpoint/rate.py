@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from calibrate.endpoint_client import Answer, Target, ask
-from calibrate.endpoint_journal import EndpointJournal, Sent
+from calibrate.endpoint.client import Answer, Target, ask
+from calibrate.endpoint.journal import EndpointJournal, Sent
 from planner.errors import InputError
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from calibrate.endpoint_sweep import Sweep
+    from calibrate.endpoint.sweep import Sweep
 
 #: Before so many requests ended, failures stop nothing.
 FEWEST = 10

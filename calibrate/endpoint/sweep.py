@@ -10,7 +10,7 @@ import numpy as np
 from planner.streams import stream
 
 if TYPE_CHECKING:
-    from calibrate.endpoint_client import Target
+    from calibrate.endpoint.client import Target
     from calibrate.importers.rows import FloatArray, IntArray
 
 _TEXT = """

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from calibrate.loaded import LoadedModel
+    from calibrate.models.loaded import LoadedModel
 
 #: Text that comes with the program; see the README beside it.
 TEXT = "northanger_abbey_20_24.txt"

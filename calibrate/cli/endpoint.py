@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from calibrate.cli.options import folder_of
 from planner.errors import InputError, Notice, PlannerError
 from planner.report.progress import progress
 
 if TYPE_CHECKING:
-    from calibrate.endpoint_client import Api
-    from calibrate.endpoint_journal import EndpointJournal
-    from calibrate.endpoint_sweep import Sweep
+    from calibrate.endpoint.client import Api
+    from calibrate.endpoint.journal import EndpointJournal
+    from calibrate.endpoint.sweep import Sweep
     from calibrate.importers.rows import IntArray
 
 #: Files in the folder of a sweep.
@@ -75,9 +76,9 @@ def endpoint(  # noqa: PLR0917 - typer's options
     """Measure a live server: requests at each rate, streamed, each one's times recorded."""
     import aiohttp  # noqa: F401, PLC0415 - an extra: missed before anything is done
 
-    from calibrate.endpoint import key_from, run_sweep  # noqa: PLC0415 - start-up
-    from calibrate.endpoint_client import Target, api_url  # noqa: PLC0415 - start-up
-    from calibrate.endpoint_sweep import Sweep  # noqa: PLC0415 - start-up
+    from calibrate.endpoint.client import Target, api_url  # noqa: PLC0415 - start-up
+    from calibrate.endpoint.drive import key_from, run_sweep  # noqa: PLC0415 - start-up
+    from calibrate.endpoint.sweep import Sweep  # noqa: PLC0415 - start-up
 
     _check_positive({"--timeout": [timeout], "--max-seconds": [max_seconds], "--rate": rate})
     prompts, outputs = _lengths(prompt_tokens, output_tokens, scenario, seed)
@@ -88,7 +89,7 @@ def endpoint(  # noqa: PLR0917 - typer's options
     _check_bounds(sweep, max_requests)
     which: Api = "chat" if api is ApiName.CHAT else "completions"
     target = Target(api_url(url), which, model or "", ignore_eos, timeout, key_from(key_env))
-    _make_folder(out)
+    folder_of(out)
     journals: list[EndpointJournal] = []
 
     try:
@@ -158,19 +159,11 @@ def _check_bounds(sweep: Sweep, max_requests: int) -> None:
         )
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        message = f"--out: must be a folder, got {str(path)!r}: {error.strerror}"
-        raise InputError(message) from None
-
-
 def _write(journal: EndpointJournal, folder: Path) -> str:
     """Write the rows of what was measured, and return what is to be printed."""
     import numpy as np  # noqa: PLC0415 - start-up
 
-    from calibrate.endpoint_journal import rows_of  # noqa: PLC0415 - start-up
+    from calibrate.endpoint.journal import rows_of  # noqa: PLC0415 - start-up
     from calibrate.importers.command import as_text, write_rows  # noqa: PLC0415 - start-up
     from calibrate.importers.imported import Imported, measured_runs  # noqa: PLC0415 - start-up
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from calibrate.endpoint_client import Answer
+    from calibrate.endpoint.client import Answer
     from calibrate.importers.rows import RequestRows
 
 SCHEMA_VERSION = 1
@@ -43,7 +43,7 @@ class Sent:
     scheduled_s, arrival_s : float
         When it was to be sent and when it was, since the start of the attempt. [s]
     ttft_s, e2e_s : float or None
-        As of :class:`calibrate.endpoint_client.Answer`, None where there is none. [s]
+        As of :class:`calibrate.endpoint.client.Answer`, None where there is none. [s]
     prompt_tokens, output_tokens : int
         Counts, 0 where not known. [tokens]
     error : str

@@ -1,8 +1,10 @@
 """The a's of each setting: what was measured, whatever the step model says.
 
 Two answers to how much faster a setting is. The plain one is the ratio of step times, base over
-variant, of the same step measured in turns. The other is that of the equation: how much the fitted
-compute and storage shrink. Both include what follows from fewer FLOPs and bytes.
+variant, of the same step; where the two were not measured in the same turns, as when a variant was
+added to an earlier run, each counts beside the reference step measured in its own turns, or a
+machine that was busier on one day would pass for a speedup. The other is that of the equation: how
+much the fitted compute and storage shrink. Both include what follows from fewer FLOPs and bytes.
 """
 
 from __future__ import annotations
@@ -13,15 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from calibrate.fit_model import setting_keys, trial_profile
+from calibrate.fit.step_model import setting_keys, trial_profile
 from calibrate.measure.records import StepRecord, VariantRecord
 from planner.latency.model_step import step_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from calibrate.fit import Fit
-    from calibrate.make_profile import Calibration
+    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.profile import Calibration
     from calibrate.measure.journal import Measurements
     from planner.latency.settings import Settings
 
@@ -90,17 +92,28 @@ def speedups(measured: Measurements, calibration: Calibration | None) -> list[Se
     for variant, times in steps.items():
         both = [(plain[key], times[key]) for key in times if key in plain]
         large = [
-            a.seconds / b.seconds
+            _times_faster(a, b)
             for a, b in both
             if a.point.kind == "prefill" and a.point.tokens >= LARGE
         ]
-        decode = [a.seconds / b.seconds for a, b in both if a.point.kind == "decode"]
+        decode = [_times_faster(a, b) for a, b in both if a.point.kind == "decode"]
         setting = settings.get(variant)
         parts: tuple[Speedup | None, Speedup | None] = (None, None)
         if setting is not None and calibration is not None:
             parts = _by_fit(calibration.fit, setting, calibration.base)
         found.append(SettingSpeedups(variant, _ratio(large), _ratio(decode), *parts))
     return found
+
+
+def _times_faster(base: StepRecord, variant: StepRecord) -> float:
+    """Return how often `variant` goes into `base`, on a machine as fast for one as for the other.
+
+    Their references are equal where they were measured in the same turns.
+    """
+    ratio = base.seconds / variant.seconds
+    if base.reference is None or variant.reference is None:
+        return ratio
+    return ratio * variant.reference / base.reference
 
 
 def _ratio(ratios: Sequence[float]) -> Speedup | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from calibrate.fit_plots import plot_residuals
-from calibrate.fit_report import fit_report
-from calibrate.make_profile import calibration_of
-from calibrate.show import measured_text
+from calibrate.fit.plots import plot_residuals
+from calibrate.fit.profile import calibration_of
+from calibrate.fit.report import fit_report
+from calibrate.fit.show import measured_text
 from planner.errors import InputError
 from planner.report.whole import write_whole
 

@@ -11,8 +11,8 @@ from planner.catalog.profile import COEFFICIENTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calibrate.fit import Fit
-    from calibrate.fit_model import Floats
+    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.step_model import Floats
 
 #: Correlations below it are not shown.
 CORRELATION = 0.6

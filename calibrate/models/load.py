@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from calibrate.loaded import DTYPES, SMOLLM2, LoadedModel, PlainDtype, check_room, ready
-from calibrate.pretrained import from_folder, smollm2
+from calibrate.models.loaded import DTYPES, SMOLLM2, LoadedModel, PlainDtype, check_room, ready
+from calibrate.models.pretrained import from_folder, smollm2
 from planner.catalog.catalogue import find_model, model_names
 from planner.catalog.hf_config import from_hf_config
 from planner.catalog.models import ModelShape

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calibrate.fit_model import ALONE, Parameter
+from calibrate.fit.step_model import ALONE, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from calibrate.fit_model import Sample
+    from calibrate.fit.step_model import Sample
 
 
 def shared_parameters(samples: Sequence[Sample]) -> list[Parameter]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from calibrate.fit import Fit
-    from calibrate.fit_model import Floats, Sample
+    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.step_model import Floats, Sample
 
 #: What errors are drawn over: label and value of a sample.
 AXES: tuple[tuple[str, Callable[[Sample], float]], ...] = (

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from calibrate.loaded import SMOLLM2
-from calibrate.quality_study import STUDIED, plot, study
+from calibrate.models.loaded import SMOLLM2
+from calibrate.quality.study import STUDIED, plot, study
 from planner.errors import InputError
 from planner.report.whole import write_whole
 

@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from calibrate.compression.base import weight_bytes
 from calibrate.compression.variant import parse_variant
-from calibrate.models import load_model
-from calibrate.quality import TEXT, UNKNOWN, Estimate, Quality, quality, reference
+from calibrate.models.load import load_model
+from calibrate.quality.perplexity import TEXT, UNKNOWN, Estimate, Quality, quality, reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from calibrate.loaded import LoadedModel
+    from calibrate.models.loaded import LoadedModel
 
 #: What is studied by default; the reference is the model in fp32.
 STUDIED = (
@@ -112,7 +112,7 @@ def study(
     Parameters
     ----------
     source : str or Path
-        See :func:`calibrate.models.load_model`.
+        See :func:`calibrate.models.load.load_model`.
     variants : iterable of str
         Names, see :func:`calibrate.compression.variant.parse_variant`.
     device : str, optional

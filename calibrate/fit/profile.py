@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from calibrate.catalogue_names import CATALOGUE_NAMES
-from calibrate.fit import Fit, fit_steps
-from calibrate.fit_model import ALONE, Sample
+from calibrate.fit.least_squares import Fit, fit_steps
+from calibrate.fit.step_model import ALONE, Sample
+from calibrate.measure.catalogue_names import CATALOGUE_NAMES
 from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
 from calibrate.measure.records import QualityRecord, StepRecord, VariantRecord
 from calibrate.measure.stretches import ServedRecord

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibrate.fit.speedups import LARGE, speedups
 from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
 from calibrate.measure.header import same_machine
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
-from calibrate.speedups import LARGE, speedups
 from planner.catalog.profile import COEFFICIENTS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
-    from calibrate.make_profile import Calibration
+    from calibrate.fit.profile import Calibration
     from calibrate.measure.journal import Measurements
     from planner.catalog.profile import Coefficient, Profile
 

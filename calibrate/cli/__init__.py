@@ -1,0 +1,1 @@
+"""The commands of ``planner calibrate``, a file each; they return what is to be printed."""

@@ -1,0 +1,121 @@
+"""`planner calibrate run`: measure this machine and make a profile of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from calibrate.cli.options import ProfileName, folder_of
+from planner.errors import InputError
+from planner.report.progress import progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from calibrate.measure.plan import Plan
+
+#: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
+CPU_VARIANTS = (
+    "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5,"
+    "bf16+compile"
+)
+QUICK_VARIANTS = "bf16,int8,structured:0.5"
+#: Nothing is begun after this time with ``--quick``. [s]
+QUICK_S = 120.0
+
+
+def run(  # noqa: PLR0917 - typer's options
+    model: Annotated[
+        str, typer.Option(help="smollm2, a model of the catalogue (random weights), or a folder.")
+    ] = "smollm2",
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Variants with commas between; the first is the base of speedups."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder; an interrupted run goes on there.")] = Path(
+        "calibration"
+    ),
+    name: ProfileName = "measured",
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if any.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the CPU.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="Begin nothing after this time.")
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(min=0, help="Windows of 512 tokens that quality is measured on; 0 for none."),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few points, few variants, no quality: 3 minutes.")
+    ] = False,
+) -> str:
+    """Measure steps, peaks, links and quality; fit; write profile.json."""
+    import torch  # noqa: PLC0415 - an extra
+
+    from calibrate.fit.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
+    from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
+    from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
+    from calibrate.models.load import default_device  # noqa: PLC0415 - needs torch
+
+    place = default_device() if device is None else device_named(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    plan = _plan(model, settings, place, minutes=minutes, windows=windows, quick=quick)
+    folder_of(out)
+    with progress("calibrating") as advance:
+        outcome = calibrate(plan, out / JOURNAL, advance)
+    late = f"{outcome.late} points were left for lack of time; the same command goes on with them"
+    try:
+        text = write_results(outcome.measured, out, name, leave_one_out=not quick)
+    except InputError as error:
+        if outcome.late:
+            raise InputError(f"{error}; {late}") from error
+        raise
+    return f"{text}\n{late}.\n" if outcome.late else text
+
+
+def _plan(
+    model: str,
+    settings: str | None,
+    device: torch.device,
+    *,
+    minutes: float | None,
+    windows: int | None,
+    quick: bool,
+) -> Plan:
+    """Return what to measure of `model` on `device`, given the options of the command."""
+    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
+    from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
+    from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: PLC0415 - start-up
+    from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
+
+    cuda = device.type == "cuda"
+    if settings is None:
+        usual = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
+        settings = QUICK_VARIANTS if quick else usual
+    variants = tuple(word.strip() for word in settings.split(",") if word.strip())
+    seconds = 60 * minutes if minutes is not None else QUICK_S if quick else None
+    if quick:
+        return Plan(
+            source=model,
+            variants=variants,
+            points=quick_points,
+            device=device,
+            repeats=Repeats(least=3, most=10, spread=0.02, seconds=0.5),
+            sizes=Sizes.quick(),
+            serving=Serving.quick(),
+            windows=0 if windows is None else windows,
+            seconds=seconds,
+        )
+    return Plan(
+        source=model,
+        variants=variants,
+        points=gpu_points if cuda else cpu_points,
+        device=device,
+        sizes=Sizes.full(cuda=cuda),
+        serving=Serving.full(cuda=cuda),
+        windows=windows,
+        seconds=seconds,
+    )

@@ -1,0 +1,1 @@
+"""Real models in memory: built or loaded, and run step by step."""
