@@ -11,6 +11,7 @@ from calibrate.engine import Engine
 from calibrate.models.runner import Runner
 from calibrate.replayed import records_of
 from calibrate.scheduling import Chunk, Limits
+from planner.errors import InputError, Problem
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation.run import LEAST_DRAIN_S
 from planner.streams import stream
@@ -126,6 +127,12 @@ class Server:
 def limits_of(system: System) -> Limits:
     """Return the limits that the simulator's one replica has."""
     config = system.config(seed=0)[0]
+    if not system.pool.layout.keeps_all:
+        message = (
+            "must be true, since this engine keeps every token of layers with a sliding window, "
+            "got false"
+        )
+        raise InputError(Problem(message, "service.engine.disable_hybrid_kv_cache_manager"))
     return Limits(
         scheduler=system.service.engine.scheduler.kind,
         max_num_seqs=int(config.max_num_seqs),

@@ -84,6 +84,6 @@ def replica_bytes(system: System, requests: Requests) -> float:
     """Return what the state of one replica takes [B]."""
     config = system.config(seed=0)[0]
     slots = int(config.max_num_seqs) * (SLOT_DTYPE.itemsize + HEAP_DTYPE.itemsize)
-    counters = int(config.block_size) + int(config.window) + 1 + len(requests.class_names)
+    counters = 2 * int(config.block_size) + int(config.window) + 1 + len(requests.class_names)
     lane = LANE_DTYPE.itemsize + slots + counters * np.dtype(np.int64).itemsize
     return int(config.lanes_per_replica) * lane + REPLICA_DTYPE.itemsize

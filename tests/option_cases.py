@@ -343,6 +343,10 @@ CASES: dict[str, Case] = {
     "Engine.gpu_memory_utilization": Case(f"{ENGINE}.gpu_memory_utilization=0.7"),
     "Engine.max_model_len": Case(f"{ENGINE}.max_model_len=600"),
     "Engine.kv_tokens": Case(f"{ENGINE}.kv_tokens=3000", TIGHT),
+    "Engine.disable_hybrid_kv_cache_manager": Case(
+        f"{ENGINE}.disable_hybrid_kv_cache_manager=true",
+        f"{MODEL}=gemma-2-2b | {ENGINE}.kv_tokens=6000 | {ENGINE}.max_model_len=5800",
+    ),
     "Engine.measured_memory": Case(f"{ENGINE}.measured_memory={{non_torch: 12 GiB}}"),
     "MeasuredMemory.weights": Case(f"{ENGINE}.measured_memory.weights=17.6 GiB"),
     "MeasuredMemory.activation": Case(f"{ENGINE}.measured_memory.activation=13 GiB"),

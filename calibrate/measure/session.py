@@ -32,7 +32,7 @@ from calibrate.models.load import load_model
 from calibrate.quality.perplexity import coefficients, quality, reference
 from planner.catalog.models import ModelShape
 from planner.errors import InputError, PlannerError
-from planner.latency.memory import weight_bytes
+from planner.latency.footprint import weight_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

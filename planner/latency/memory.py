@@ -1,22 +1,22 @@
-"""What fits into memory: weights, and vLLM's arithmetic of the KV cache.
+"""What fits into memory: vLLM's arithmetic of the KV cache.
 
     pool = gpu_memory_utilization x physical memory
            - weights - peak activation - non-torch memory - CUDA graphs
 
-on each device of a replica, and ``tokens = pool / (KV bytes per token on the device)`` in whole
-blocks. The constants are in ``planner/catalog/data/memory.json`` with their sources.
+on each device of a replica, in whole blocks. A block of a model that keeps every token has so many
+tokens of all its layers; :mod:`planner.latency.kv_layout` has the others.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from planner.catalog.files import packaged
 from planner.catalog.provenance import SourcedNumber
 from planner.errors import InputError, Problem
+from planner.latency.footprint import device_weight_bytes, memory_constants, peak_activation
+from planner.latency.kv_layout import KvLayers, KvLayout, kv_layout
 from planner.latency.parallel import check_parallel, check_served, kv_share, possible_degrees
 
 if TYPE_CHECKING:
@@ -24,37 +24,10 @@ if TYPE_CHECKING:
 
     from planner.catalog.devices import Device
     from planner.catalog.models import ModelShape
+    from planner.latency.footprint import EngineLimits
     from planner.latency.settings import Settings
 
 GIB = 2.0**30
-
-
-class EngineLimits(Protocol):
-    """The limits of an engine that memory depends on, named as vLLM names them."""
-
-    @property
-    def gpu_memory_utilization(self) -> float:
-        """Share of the device's memory that the engine may use."""
-
-    @property
-    def max_num_seqs(self) -> int:
-        """Requests in service at once."""
-
-    @property
-    def max_num_batched_tokens(self) -> int:
-        """Tokens in one step."""
-
-    @property
-    def block_size(self) -> int:
-        """Tokens in one block of KV cache."""
-
-    @property
-    def max_model_len(self) -> int | None:
-        """Longest prompt and answer together."""
-
-    @property
-    def kv_tokens(self) -> int | None:
-        """KV pool as the engine logs it, in place of the arithmetic."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +36,6 @@ class KvPool:
 
     Parameters
     ----------
-    tokens : int
-        Tokens that it holds, ``blocks * block_size``. A sliding-window layer counts every token,
-        as in engines without a hybrid cache manager. [tokens]
     block_size : int
         Tokens in one block. [tokens]
     blocks : int
@@ -73,6 +43,10 @@ class KvPool:
     max_model_len : int
         Longest prompt and answer together: what was asked for, or the smaller of the model's
         maximum and what one micro-batch may hold, ``blocks // pipeline_parallel``. [tokens]
+    layout : KvLayout
+        Groups of layers that share the blocks.
+    step_tokens : int
+        Tokens that one step may compute. [tokens]
     breakdown : dict of str to float
         Bytes of one device: ``physical``, ``usable``, ``weights``, ``activation``, ``non_torch``,
         ``cuda_graphs``, ``kv_cache``; only the last where the engine's own log gave the tokens. [B]
@@ -80,42 +54,54 @@ class KvPool:
         Where the numbers come from.
     """
 
-    tokens: int
     block_size: int
     blocks: int
     max_model_len: int
+    layout: KvLayout
+    step_tokens: int
     breakdown: dict[str, float]
     provenance: list[SourcedNumber]
 
     @property
+    def tokens(self) -> int:
+        """Tokens that it holds, ``blocks * block_size``; with windows, in its longest requests.
+
+        As vLLM logs it from version 0.21 on. Earlier ones divided the blocks by the groups.
+        """
+        if self.layout.keeps_all:
+            return self.blocks * self.block_size
+        return int(self.max_concurrency * self.max_model_len)
+
+    @property
     def max_concurrency(self) -> float:
         """Requests of the longest length that fit at once, as vLLM logs it."""
-        return self.tokens / self.max_model_len
+        if self.layout.keeps_all:
+            return self.tokens / self.max_model_len
+        return self.blocks / self.layout.request_blocks(self.max_model_len, self.step_tokens)
+
+    def fit(self, tokens: int) -> int:
+        """Return how many requests of `tokens` tokens fit at once."""
+        if self.layout.keeps_all:
+            return self.tokens // tokens
+        return self.blocks // self.layout.request_blocks(tokens, self.step_tokens)
 
 
-def weight_bytes(shape: ModelShape, settings: Settings) -> float:
-    """Return the bytes of all weights as stored; what a cold start has to load [B]."""
-    return (
-        shape.fixed_parameters * settings.layer_bytes
-        + shape.routed_parameters * settings.expert_bytes
-        + shape.table_parameters * settings.plain_bytes
-    )
-
-
-def device_weight_bytes(
-    shape: ModelShape, settings: Settings, tensor_parallel: int = 1, pipeline_parallel: int = 1
-) -> float:
-    """Return the bytes of the weights on the fullest device of a replica [B].
-
-    Stages differ by at most one layer; the first also has the embedding table, the last the
-    output head. Every device holds the whole table of rotary angles, a cosine and a sine for each
-    position, which "model loading took" counts.
-    """
-    rotary = shape.max_position * (shape.qk_rope_dim or shape.head_dim) * settings.plain_bytes
-    table = shape.table_parameters if pipeline_parallel == 1 else shape.embedding_parameters
-    layers = weight_bytes(shape, settings) - shape.table_parameters * settings.plain_bytes
-    stage = math.ceil(shape.n_layers / pipeline_parallel) / shape.n_layers
-    return (layers * stage + table * settings.plain_bytes) / tensor_parallel + rotary
+def model_layout(
+    shape: ModelShape,
+    settings: Settings,
+    limits: EngineLimits,
+    tensor_parallel: int = 1,
+    pipeline_parallel: int = 1,
+) -> KvLayout:
+    """Return how the layers of `shape` share blocks on the fullest device of a replica."""
+    each = shape.kv_elements_per_layer * settings.kv_bytes * kv_share(shape, tensor_parallel)
+    windowed = shape.n_windowed_layers if limits.frees_windows else 0
+    kinds = [
+        KvLayers(layers, each, window)
+        for layers, window in ((shape.n_layers - windowed, 0), (windowed, shape.sliding_window))
+        if layers
+    ]
+    return kv_layout(kinds, limits.block_size, pipeline_parallel)
 
 
 def device_kv_bytes_per_token(
@@ -125,24 +111,6 @@ def device_kv_bytes_per_token(
     layers = math.ceil(shape.n_layers / pipeline_parallel)
     per_layer = shape.kv_elements_per_layer * settings.kv_bytes
     return layers * per_layer * kv_share(shape, tensor_parallel)
-
-
-def peak_activation(
-    shape: ModelShape, settings: Settings, limits: EngineLimits, tensor_parallel: int = 1
-) -> float:
-    """Return the peak of activations while vLLM profiles a full step [B].
-
-    The larger of the forward pass, whose ``max_num_batched_tokens`` tokens need copies of the
-    hidden and feed-forward widths, and of the sampler, which sorts ``max_num_seqs`` rows of
-    logits over the whole vocabulary on every device.
-    """
-    number = {name: each.value for name, each in _constants().items()}
-    hidden = limits.max_num_batched_tokens * shape.hidden_size * settings.plain_bytes
-    width = max(shape.ffn_size, shape.moe_ffn_size * shape.experts_per_token) / tensor_parallel
-    ffn = limits.max_num_batched_tokens * width * settings.plain_bytes
-    forward = number["forward_hidden_copies"] * hidden + number["forward_ffn_copies"] * ffn
-    logits = limits.max_num_seqs * shape.vocab_size * number["sampler_bytes_per_logit"]
-    return max(forward, logits + number["hidden_copies"] * hidden)
 
 
 def kv_pool(
@@ -182,30 +150,30 @@ def kv_pool(
     check_served(shape)
     check_parallel(shape, device, tensor_parallel, pipeline_parallel)
     replica = _Replica(shape, device, settings, limits, tensor_parallel, pipeline_parallel)
-    per_token = device_kv_bytes_per_token(shape, settings, tensor_parallel, pipeline_parallel)
+    layout = model_layout(shape, settings, limits, tensor_parallel, pipeline_parallel)
+    step = limits.max_num_batched_tokens
     if limits.kv_tokens is not None:
-        blocks = limits.kv_tokens // limits.block_size
+        blocks = _logged_blocks(shape, layout, limits, limits.kv_tokens)
         log = "service.engine.kv_tokens"
         sources = [SourcedNumber("kv_tokens", limits.kv_tokens, "tokens", "given", log)]
-        parts = {"kv_cache": blocks * limits.block_size * per_token}
+        parts = {"kv_cache": blocks * layout.block_bytes}
     else:
         parts = replica.parts(measured or {})
         sources = replica.sources(measured or {})
-        blocks = math.floor(parts["kv_cache"] / (per_token * limits.block_size))
-        if blocks < pipeline_parallel:
+        blocks = math.floor(parts["kv_cache"] / layout.block_bytes)
+        if blocks // pipeline_parallel < layout.request_blocks(1, step):
             raise InputError(Problem(replica.does_not_fit(parts), "fleet.device"))
-    length = _max_model_len(shape, limits, blocks // pipeline_parallel * limits.block_size, parts)
-    return KvPool(blocks * limits.block_size, limits.block_size, blocks, length, parts, sources)
+    most = layout.longest(blocks // pipeline_parallel, step, shape.max_position)
+    length = _max_model_len(shape, limits, most, parts)
+    return KvPool(limits.block_size, blocks, length, layout, step, parts, sources)
 
 
-@functools.cache
-def _constants() -> dict[str, SourcedNumber]:
-    """Return the numbers of ``data/memory.json`` by name."""
-    numbers = packaged("data/memory.json")["numbers"]
-    return {
-        name: SourcedNumber(name, n["value"], n["unit"], n["provenance"], n["source"])
-        for name, n in numbers.items()
-    }
+def _logged_blocks(shape: ModelShape, layout: KvLayout, limits: EngineLimits, tokens: int) -> int:
+    """Return the blocks behind the tokens that an engine logs: whole requests of the longest."""
+    if layout.keeps_all:
+        return tokens // limits.block_size
+    length = limits.max_model_len or min(shape.max_position, tokens)
+    return math.ceil(tokens * layout.request_blocks(length, limits.max_num_batched_tokens) / length)
 
 
 @dataclass(frozen=True)
@@ -223,11 +191,11 @@ class _Replica:
     def non_torch(self) -> SourcedNumber:
         """Memory outside PyTorch: context, and buffers of collectives over what links devices."""
         if self.tensor == 1:
-            return _constants()["non_torch_single"]
+            return memory_constants()["non_torch_single"]
         link, host = self.device.link, self.device.host_bandwidth
         if link is None or (host is not None and link.bandwidth <= host):
-            return _constants()["non_torch_pcie"]
-        return _constants()["non_torch_pair" if self.tensor == 2 else "non_torch_switched"]
+            return memory_constants()["non_torch_pcie"]
+        return memory_constants()["non_torch_pair" if self.tensor == 2 else "non_torch_switched"]
 
     def parts(self, measured: Mapping[str, float]) -> dict[str, float]:
         """Return the breakdown of one device's memory [B]."""
@@ -242,7 +210,9 @@ class _Replica:
             "weights": device_weight_bytes(self.shape, self.settings, self.tensor, self.pipeline),
             "activation": peak_activation(self.shape, self.settings, self.limits, self.tensor),
             "non_torch": 0.0 if self.device.kind == "cpu" else self.non_torch.value,
-            "cuda_graphs": 0.0 if self.device.kind == "cpu" else _constants()["cuda_graphs"].value,
+            "cuda_graphs": 0.0
+            if self.device.kind == "cpu"
+            else memory_constants()["cuda_graphs"].value,
             **measured,
         }
         usable = self.limits.gpu_memory_utilization * memory
@@ -253,7 +223,7 @@ class _Replica:
         """Return where the numbers come from."""
         origin = self.device.origin("memory")
         memory = self.device.memory or 0.0
-        common = [n for name, n in _constants().items() if not name.startswith("non_torch")]
+        common = [n for name, n in memory_constants().items() if not name.startswith("non_torch")]
         return [
             SourcedNumber("memory", memory, "B", origin.provenance, origin.source),
             *common,
@@ -295,7 +265,7 @@ def _max_model_len(
     """Return the longest prompt and answer together, given the tokens one request may hold."""
     wanted = limits.max_model_len
     if wanted is None:
-        return min(shape.max_position, pool)
+        return pool
     if wanted > shape.max_position:
         raise InputError(
             Problem(

@@ -79,8 +79,9 @@ class Means(NamedTuple):
         Tokens attended to, summed over its tokens, in full and in windowed layers.
     context, context_window : float
         KV cache that its steps read, at least. [tokens]
-    held : float
-        KV cache that it holds while it decodes, summed over its steps. [tokens]
+    held, held_window : float
+        KV cache that it holds while it decodes, summed over its steps; the least of a window.
+        [tokens]
     """
 
     prompt: float
@@ -90,6 +91,7 @@ class Means(NamedTuple):
     context: float
     context_window: float
     held: float
+    held_window: float
 
 
 def means(requests: Requests, window: float) -> Means:
@@ -108,6 +110,7 @@ def means(requests: Requests, window: float) -> Means:
         context=float((p + held).mean()),
         context_window=float((inside + decoded * inside).mean()) if window else 0.0,
         held=float(held.mean()),
+        held_window=float((decoded * inside).mean()) if window else 0.0,
     )
 
 
@@ -127,9 +130,14 @@ class Step:
         self.lanes = int(config.lanes_per_replica)
         self.sequences = int(config.max_num_seqs)
         self.budget = int(config.max_num_batched_tokens)
-        self.tokens = int(config.blocks) * int(config.block_size)
+        self.tokens = int(config.blocks) * int(config.block_size)  # of one group of layers
+        self.full_groups, self.window_groups = int(config.full_groups), int(config.window_groups)
         self.chunked = system.service.engine.scheduler.kind == "chunked"
         self.network = system.service.network
+
+    def held(self, mean: Means) -> float:
+        """Return the KV cache that a request holds, summed over groups and its steps [tokens]."""
+        return self.full_groups * mean.held + self.window_groups * mean.held_window
 
     def seconds(
         self, prefill: tuple[tuple[int, int], ...] = (), decode: tuple[int, ...] = ()
@@ -191,7 +199,9 @@ def capacity(step: Step, mean: Means) -> float:
     """Return a rate that one replica cannot exceed, whatever it batches [1/s]."""
     tokens = mean.prompt + mean.output - 1
     budget = step.budget if step.chunked else math.inf
-    steps = max(mean.output / step.sequences, tokens / budget, mean.held / max(step.tokens, 1))
+    steps = max(
+        mean.output / step.sequences, tokens / budget, step.held(mean) / max(step.tokens, 1)
+    )
     # experts hit: concave in a step's tokens, so full steps hit the fewest per token
     full = 0.0 if step.c.storage_experts == 0 else -math.expm1(budget * step.c.experts_log_miss)
     seconds = step.least(
@@ -305,7 +315,9 @@ def first_guess(step: Step, mean: Means, rate: float, tpot: float | None, low: i
     n = max(1, low)
     for _ in range(60):
         batch, seconds = _fixed_point(step, mean, rate / n / step.lanes)
-        fits = batch <= 0.8 * min(step.sequences, step.tokens / max(mean.held / mean.output, 1))
+        fits = batch <= 0.8 * min(
+            step.sequences, step.tokens / max(step.held(mean) / mean.output, 1)
+        )
         if fits and (tpot is None or seconds <= 0.8 * tpot):
             break
         n = max(n + 1, math.ceil(1.15 * n))

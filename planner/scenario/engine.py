@@ -110,8 +110,12 @@ class Engine(Spec):
         Longest prompt and answer together; by default the smaller of the model's maximum and
         the KV pool. [tokens]
     kv_tokens : int, optional
-        KV pool of one replica as the engine logs it; by default computed from the memory.
-        [tokens]
+        KV pool of one replica as the engine logs it; by default computed from the memory. For
+        models with sliding windows that is the logged maximum concurrency times its length, which
+        vLLM logs as the size from version 0.21 on. [tokens]
+    disable_hybrid_kv_cache_manager : bool
+        Whether layers with a sliding window keep every token. By default the chunked scheduler
+        gives back what they do not see, as vLLM does; the others keep every token in any case.
     measured_memory : MeasuredMemory
         What the engine's log says of its memory, in place of estimates.
     """
@@ -123,12 +127,18 @@ class Engine(Spec):
     gpu_memory_utilization: PositiveFraction = 0.9
     max_model_len: Limit | None = None
     kv_tokens: Annotated[int, Field(ge=1, le=2**53, strict=True)] | None = None
+    disable_hybrid_kv_cache_manager: Annotated[bool, Field(strict=True)] = False
     measured_memory: MeasuredMemory = MeasuredMemory()
 
     @model_validator(mode="after")
     def _limits_fit_together(self) -> Self:
         refuse(self._problems())
         return self
+
+    @property
+    def frees_windows(self) -> bool:
+        """Whether layers with a sliding window give back the blocks that they do not see."""
+        return self.scheduler.kind == "chunked" and not self.disable_hybrid_kv_cache_manager
 
     def _problems(self) -> Iterator[Broken]:
         if self.max_num_batched_tokens < self.max_num_seqs:

@@ -36,6 +36,9 @@ CONFIG_DTYPE = np.dtype(
             "scheduler", "router", "seed", "max_num_seqs", "max_num_batched_tokens", "block_size",
             "blocks", "watermark", "batch_size", "window", "lanes_per_replica", "classes",
             "closed_loops", "reserve_full",
+            # groups of layers, each with blocks of its own: that keep every token, that keep a
+            # window; blocks that one request holds at most in each of the latter
+            "full_groups", "window_groups", "window_blocks",
         )
     ]
     + [
@@ -141,7 +144,8 @@ SLOT_DTYPE = np.dtype(
         for name in (
             "request", "before", "behind",  # running list, oldest to youngest
             # not of the slot: entries of the stack of free slots, of the list of those prefilling
-            "free", "prefill",
+            # and of what these had cached before
+            "free", "prefill", "done",
         )
     ],
     align=True,
@@ -167,7 +171,8 @@ class Plane(NamedTuple):
     late: RecordArray  # (1, n), heap of arrivals known later
     slots: RecordArray  # (e, s)
     finishes: RecordArray  # (e, s), heap of finish steps
-    phase: IntArray  # (e, block_size): decoding sequences by origin modulo block size
+    # (e, 2, block_size): decoding sequences by origin modulo block size; those of a full window
+    phase: IntArray
     crossing: IntArray  # (e, window + 1): sequences whose window fills at a step, modulo
     decoding_of: IntArray  # (e, classes): decoding sequences by class
     block_edges: FloatArray  # (time blocks + 1,), the last is +inf
@@ -226,7 +231,7 @@ def build_plane(
         late=record(HEAP_DTYPE, 1, len(requests)),
         slots=record(SLOT_DTYPE, lanes, slots),
         finishes=record(HEAP_DTYPE, lanes, slots),
-        phase=np.zeros((lanes, settings.block_size), np.int64),
+        phase=np.zeros((lanes, 2, settings.block_size), np.int64),
         crossing=np.zeros((lanes, settings.window + 1), np.int64),
         decoding_of=np.zeros((lanes, settings.classes), np.int64),
         block_edges=np.append(block_edges_s, np.inf),

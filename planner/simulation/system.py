@@ -10,7 +10,8 @@ from planner.catalog.catalogue import find_device, find_model
 from planner.catalog.hf_config import from_hf_config
 from planner.catalog.profile import PACKAGED, load_profile
 from planner.errors import InputError, Problem
-from planner.latency.memory import KvPool, kv_pool, weight_bytes
+from planner.latency.footprint import weight_bytes
+from planner.latency.memory import KvPool, kv_pool
 from planner.latency.model_step import StepTime, step_time
 from planner.scenario.fleet import FROM_PROFILE
 from planner.scenario.service import LlmService, ModelConfig
@@ -118,6 +119,9 @@ class System:
         row.blocks = self.pool.blocks // width
         row.watermark = int(WATERMARK * row.blocks)
         row.window = int(self.step.coefficients.window[0])
+        groups = self.pool.layout
+        row.full_groups, row.window_groups = groups.full_groups, groups.window_groups
+        row.window_blocks = groups.window_blocks(engine.max_num_batched_tokens)
         if engine.scheduler.kind == "chunked":
             row.reserve_full = engine.scheduler.scheduler_reserve_full_isl
         if engine.scheduler.kind == "static":

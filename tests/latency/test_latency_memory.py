@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from planner.catalog.catalogue import find_device, find_model
 from planner.catalog.devices import Device
 from planner.errors import InputError
-from planner.latency.memory import (
-    GIB,
-    device_kv_bytes_per_token,
-    device_weight_bytes,
-    kv_pool,
-    peak_activation,
-    weight_bytes,
-)
+from planner.latency.footprint import device_weight_bytes, peak_activation, weight_bytes
+from planner.latency.memory import GIB, device_kv_bytes_per_token, kv_pool
 from planner.latency.settings import Settings
 
 LLAMA8, LLAMA70 = find_model("llama-3.1-8b"), find_model("llama-3.1-70b")
@@ -37,6 +31,7 @@ class Limits:
     block_size: int = 16
     max_model_len: int | None = None
     kv_tokens: int | None = None
+    frees_windows: bool = True
 
 
 def test_the_pool_is_what_utilisation_leaves_of_physical_memory():

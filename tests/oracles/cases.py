@@ -37,19 +37,30 @@ class Case:
 
 
 @st.composite
-def cases(draw, scheduler=None, closed=None, changes=False):
-    """Up to 40 requests on up to 3 replicas, with little cache so that preemption is common."""
+def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
+    """Up to 40 requests on up to 3 replicas, with little cache so that preemption is common.
+
+    With `hybrid`, some groups of layers keep a window only; the chunked scheduler alone has that.
+    """
+    scheduler = "chunked" if hybrid else scheduler
     scheduler = scheduler or draw(st.sampled_from(sorted(SCHEDULERS)))
     block = draw(st.sampled_from([1, 3, 4, 16]))
     longest = draw(st.integers(2, 40))
+    window = draw(st.sampled_from([1, 5, 12] if hybrid else [0, 0, 1, 5, 12]))
+    full, windowed = draw(st.sampled_from([(1, 1), (2, 3), (0, 1)])) if hybrid else (1, 0)
     seqs = draw(st.sampled_from([1, 3, 5, 8]))
+    budget = seqs + draw(st.integers(0, 60))
+    whole = math.ceil(2 * longest / block)  # enough for any one request
+    seen = min(whole, math.ceil((window - 1 + budget) / block) + 1)
     limits = Limits(
         scheduler=scheduler,
         router=draw(st.sampled_from(sorted(ROUTERS))),
         max_num_seqs=seqs,
-        max_num_batched_tokens=seqs + draw(st.integers(0, 60)),
+        max_num_batched_tokens=budget,
         block_size=block,
-        blocks=math.ceil(2 * longest / block) + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
+        blocks=full * whole + windowed * seen + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
+        full_groups=full,
+        window_groups=windowed,
         watermark=draw(st.integers(0, 3)),
         reserve_full=draw(st.booleans()),
         batch_size=draw(st.integers(1, seqs)),
@@ -83,7 +94,6 @@ def cases(draw, scheduler=None, closed=None, changes=False):
         closed=loops,
         end_s=draw(st.sampled_from([np.inf, 6.0])) if loops else np.inf,
     )
-    window = draw(st.sampled_from([0, 0, 1, 5, 12]))
     coefficients = {
         "compute_per_token": draw(st.floats(0.001, 0.1)),
         "compute_per_sample": draw(st.floats(0, 0.05)),
@@ -162,6 +172,8 @@ def make_fleet(case):
         setattr(row, name, getattr(limits, name))
     row.scheduler, row.router = SCHEDULERS[limits.scheduler], ROUTERS[limits.router]
     row.window = int(case.coefficients["window"])
+    row.full_groups, row.window_groups = limits.full_groups, limits.window_groups
+    row.window_blocks = -(-(row.window - 1 + row.max_num_batched_tokens) // row.block_size) + 1
     return Fleet(
         layout.build_plane(
             case.requests,

@@ -62,6 +62,8 @@ class Limits:
     max_num_batched_tokens: int = 64
     block_size: int = 4
     blocks: int = 100
+    full_groups: int = 1
+    window_groups: int = 0
     watermark: int = 0
     reserve_full: bool = False
     batch_size: int = 4
@@ -79,9 +81,21 @@ class Lane:
     def blocks(self, tokens):
         return math.ceil(tokens / self.l.block_size)
 
+    def held(self, cached, chunk=0):
+        """Blocks of a sequence, group by group: windows keep what the next token sees."""
+        last = self.blocks(cached + chunk)
+        unseen = max(0, cached + 1 - int(self.c.window)) // self.l.block_size
+        return self.l.full_groups * last + self.l.window_groups * (last - unseen)
+
+    def reserved(self, tokens):
+        """The most blocks that a sequence ever holds, whatever the chunks, until `tokens`."""
+        seen = int(self.c.window) - 1 + self.l.max_num_batched_tokens
+        in_window = min(self.blocks(tokens), self.blocks(seen) + 1)
+        return self.l.full_groups * self.blocks(tokens) + self.l.window_groups * in_window
+
     @property
     def free(self):
-        held = sum(self.blocks(s.cached + self.chunks.get(s.row, 0)) for s in self.running)
+        held = sum(self.held(s.cached, self.chunks.get(s.row, 0)) for s in self.running)
         if self.l.scheduler == "static":
             longest = max((s.prompt for s in self.batch), default=0)
             held = self.blocks(longest + max((s.output for s in self.batch), default=0))
@@ -113,7 +127,7 @@ class Lane:
 
     def allocate(self, seq, chunk):
         """Blocks for `chunk` more tokens of a running sequence, preempting the youngest."""
-        while self.blocks(seq.cached + chunk) - self.blocks(seq.cached) > self.free:
+        while self.held(seq.cached, chunk) - self.held(seq.cached) > self.free:
             victim = self.running.pop()
             victim.cached, victim.state, victim.decodes = 0, "waiting", False
             victim.preemptions += 1
@@ -135,8 +149,9 @@ class Lane:
         preempted = len(self.running) < before
         while self.waiting and budget and not preempted and len(self.running) < self.l.max_num_seqs:
             chunk = min(self.waiting[0].prefill_left, budget)
-            fits = self.waiting[0].prefill_left if self.l.reserve_full else chunk
-            if self.blocks(fits) > self.free:
+            first = self.held(0, chunk)
+            whole = self.reserved(self.waiting[0].prefill_left)
+            if (whole if self.l.reserve_full else first) > self.free:
                 break
             self.admit(chunk)
             budget -= chunk

@@ -130,6 +130,7 @@ S[engine.Engine] = st.builds(
     gpu_memory_utilization=shares,
     max_model_len=optional(st.integers(1, 10_000)),
     kv_tokens=optional(st.integers(10_000, 10**7)),
+    disable_hybrid_kv_cache_manager=st.booleans(),
     measured_memory=S[engine.MeasuredMemory],
 )
 S[service.ModelConfig] = st.builds(service.ModelConfig, config=paths)

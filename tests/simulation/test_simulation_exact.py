@@ -63,7 +63,13 @@ def test_failures_and_repairs_are_simulated_exactly(scheduler, data):
     assert_same(run_stepper(case), run_plane(case))
 
 
-@given(case=cases(), stops=st.lists(st.floats(0, 40), max_size=6))
+@given(case=cases(hybrid=True) | cases(hybrid=True, changes=True))
+@settings(max_examples=2 * EXAMPLES, deadline=None)
+def test_blocks_that_leave_windows_are_simulated_exactly(case):
+    assert_same(run_stepper(case), run_plane(case))
+
+
+@given(case=cases() | cases(hybrid=True), stops=st.lists(st.floats(0, 40), max_size=6))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_stopping_on_the_way_changes_nothing(case, stops):
     straight, stopped = run_plane(case), run_plane(case, stops)
@@ -91,5 +97,16 @@ def test_the_cases_hold_what_they_are_meant_to_test():
         seen["rejected"] += bool((rows["status"] == 3).any())
         seen["windows"] += case.coefficients["window"] > 0
 
+    @settings(max_examples=100, database=None, phases=[Phase.generate], deadline=None)
+    @seed(1)
+    @given(case=cases(hybrid=True))
+    def look_at_windows(case):
+        fleet = run_plane(case)
+        seen["hybrid, preempted"] += bool(fleet.plane.requests["preemptions"].any())
+        lengths = fleet.plane.requests["prompt"] + fleet.plane.requests["output"]
+        seen["longer than a window"] += lengths.max() > 2 * case.coefficients["window"]
+        assert np.all(fleet.plane.lanes["free_blocks"] == case.limits.blocks)  # all are back
+
     look()
+    look_at_windows()
     assert min(seen.values()) >= 5, seen

@@ -45,7 +45,7 @@ def test_a_lane_is_never_idle_while_work_fits(case, stop):
         assert lane.stepping == 1 or not work or lane.now == stop or lane.next_event >= stop
 
 
-@given(case=cases(changes=True))
+@given(case=cases(changes=True) | cases(changes=True, hybrid=True))
 @settings(max_examples=150, deadline=None)
 def test_times_are_in_order_and_parts_explain_them(case):
     rows = run_plane(case).plane.requests
@@ -88,7 +88,7 @@ def test_littles_law_holds_on_every_path(case):
     np.testing.assert_allclose(area, spent, atol=1e-9)
 
 
-@given(case=cases(closed=False))
+@given(case=cases(closed=False) | cases(closed=False, hybrid=True))
 @settings(max_examples=100, deadline=None)
 def test_doubling_all_times_doubles_all_results(case):
     slow = {

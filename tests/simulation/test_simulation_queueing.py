@@ -32,6 +32,7 @@ def run(arrivals, outputs, *, slots=1, replicas=1, router=layout.LEAST_OUTSTANDI
     config = layout.record(layout.CONFIG_DTYPE, 1)
     row = config[0]
     row.router, row.lanes_per_replica, row.block_size = router, 1, 16
+    row.full_groups = 1
     row.max_num_seqs, row.max_num_batched_tokens = slots, max(slots, 64)
     row.blocks = slots * (int(np.max(outputs)) // 16 + 2)
     plane = layout.build_plane(

@@ -145,8 +145,16 @@ def _flags(system: System) -> Iterator[tuple[str, ...]]:
     yield "--block-size", str(engine.block_size)
     yield "--gpu-memory-utilization", _share(engine.gpu_memory_utilization)
     if engine.kv_tokens is not None:
-        yield "--num-gpu-blocks-override", str(engine.kv_tokens // engine.block_size)
+        yield "--num-gpu-blocks-override", str(system.pool.blocks)
     yield from LAUNCHES.get(settings.launch, ())
+    yield from _scheduling(system)
+
+
+def _scheduling(system: System) -> Iterator[tuple[str, ...]]:
+    """Yield the flags of the scheduler and of what it does with sliding windows."""
+    engine = system.service.engine
+    if system.shape.n_windowed_layers and system.pool.layout.keeps_all:
+        yield ("--disable-hybrid-kv-cache-manager",)
     if isinstance(engine.scheduler, Chunked):
         yield ("--enable-chunked-prefill",)
         if not engine.scheduler.scheduler_reserve_full_isl:

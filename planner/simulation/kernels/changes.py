@@ -65,7 +65,7 @@ def _lose_lane(p: Plane, e: int, now: float, at: float) -> None:
     for k in range(p.config[0].max_num_seqs):
         p.slots[e, k].request = NONE
         p.slots[e, k].free = p.config[0].max_num_seqs - 1 - k
-    p.phase[e, :] = 0
+    p.phase[e, :, :] = 0
     p.crossing[e, :] = 0
     p.decoding_of[e, :] = 0
     lane.running = lane.decoding = lane.waiting = lane.finishes = 0

@@ -3,7 +3,8 @@
 Every decoding sequence gets one token; what is left of ``max_num_batched_tokens`` goes to the
 sequence amid its prefill, then to waiting ones while slots and blocks last. Blocks are allocated
 for what a step needs, no earlier; but with ``scheduler_reserve_full_isl`` a waiting request is
-admitted only if all its tokens would fit. Nothing is admitted in a step that preempted.
+admitted only if all its tokens would fit, or in windows those seen. Nothing is admitted in a step
+that preempted.
 
 Since a prefill stops only where the budget ends, at most one sequence is amid its prefill, and
 it is the youngest.
@@ -13,7 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.simulation.kernels.cache import blocks_for, blocks_needed, make_room, preempt
+from planner.simulation.kernels.cache import (
+    blocks_needed,
+    make_room,
+    most_blocks,
+    new_blocks,
+    preempt,
+)
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.queues import admit, next_waiting
 from planner.simulation.kernels.steps import attended_window, decode_alone, start_step
@@ -56,9 +63,9 @@ def _can_admit(p: Plane, e: int, needed: int) -> bool:
         return False
     i = lane.queue_head
     tokens = p.requests[i].prompt + p.requests[i].generated
-    if config.reserve_full == 0:
-        tokens = min(tokens, budget)
-    return bool(blocks_for(p, tokens) <= lane.free_blocks - needed)
+    first = new_blocks(p, 0, min(tokens, budget))
+    blocks = most_blocks(p, tokens) if config.reserve_full == 1 else first
+    return bool(blocks <= lane.free_blocks - needed)
 
 
 @kernel
@@ -84,9 +91,9 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
         i = p.slots[e, k].request if k != NONE else lane.queue_head
         total = p.requests[i].prompt + p.requests[i].generated
         chunk = min(total - done, budget)
-        if k == NONE and config.reserve_full == 1 and blocks_for(p, total) > lane.free_blocks:
+        if k == NONE and config.reserve_full == 1 and most_blocks(p, total) > lane.free_blocks:
             break
-        blocks = blocks_for(p, done + chunk) - blocks_for(p, done)
+        blocks = new_blocks(p, done, chunk)
         if blocks > lane.free_blocks:
             if k == NONE:
                 break
@@ -99,6 +106,7 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
         lane.partial = k if done + chunk < total else NONE
         lane.partial_done = done + chunk
         p.slots[e, lane.prefills].prefill = k
+        p.slots[e, lane.prefills].done = done
         lane.prefills += 1
         budget -= chunk
         sequences += 1

@@ -64,6 +64,7 @@ def _prefill(p: Plane, e: int) -> None:
         i = next_waiting(p, e)
         total = p.requests[i].prompt + p.requests[i].generated
         p.slots[e, lane.prefills].prefill = admit(p, e, i)
+        p.slots[e, lane.prefills].done = 0
         lane.prefills += 1
         lane.free_blocks -= blocks_for(p, total)
         tokens += total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.simulation.kernels.cache import grow_windows
+from planner.simulation.kernels.cache import given_back, grow_windows
 from planner.simulation.kernels.compiled import kernel, step_parts
 from planner.simulation.kernels.tokens import (
     count_gaps,
@@ -110,7 +110,7 @@ def _end_decode(p: Plane, e: int) -> None:
     else:
         lane.context += lane.decoding
         if p.config[0].window > 0:
-            grow_windows(p, e)
+            lane.free_blocks += grow_windows(p, e)
 
 
 @kernel
@@ -120,9 +120,12 @@ def _end_prefills(p: Plane, e: int) -> int:
     finished = 0
     for n in range(lane.prefills):
         k = p.slots[e, n].prefill
+        i = p.slots[e, k].request
+        total = p.requests[i].prompt + p.requests[i].generated
+        cached = lane.partial_done if k == lane.partial else total
+        lane.free_blocks += given_back(p, cached) - given_back(p, p.slots[e, n].done)
         if k != lane.partial:
-            i = p.slots[e, k].request
-            finished += end_prefill(p, e, k, p.requests[i].prompt + p.requests[i].generated)
+            finished += end_prefill(p, e, k, total)
     lane.prefills = 0
     return finished
 
@@ -143,11 +146,13 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
     """Run decode-only steps of lane `e` that start before `limit`; return how many finished.
 
     Blocks for the first of them must be free. Stops when a step would end after `limit` (it is
-    left under way), when a sequence finishes, or when the cache has too few free blocks. Most
-    steps of a simulation run here, so this is flat: a kernel's call costs more than a step.
+    left under way), when a sequence finishes, when the cache has too few free blocks, or when
+    blocks leave windows while a request waits for some. Most steps of a simulation run here, so
+    this is flat: a kernel's call costs more than a step.
     """
     lane = p.lanes[e]
     size, blocks = p.config[0].block_size, p.config[0].blocks
+    groups = p.config[0].full_groups + p.config[0].window_groups
     window, classes = p.config[0].window, p.config[0].classes
     coefficients = p.coefficients[0]
     n = lane.decoding
@@ -156,9 +161,10 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
     now, step, context, free = lane.now, lane.step, lane.context, lane.free_blocks
     low, high = lane.gap_low, lane.gap_high
     residue = step % size
-    steps = 0
+    wanted = lane.waiting > 0 and lane.running < p.config[0].max_num_seqs
+    steps, freed = 0, 0
     while True:
-        free -= p.phase[e, residue]
+        free -= groups * p.phase[e, 0, residue]
         attended = float(context + n)
         in_window = float(lane.context_window + lane.growing)
         compute, storage, transfer, overhead = step_parts(
@@ -185,7 +191,8 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
         context += n
         if window > 0:
             lane.step = step
-            grow_windows(p, e)
+            freed = grow_windows(p, e)
+            free += freed
         if lane.stalled == 1:
             lane.now = now
             count_stalled_gaps(p, e)
@@ -200,7 +207,9 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
             for klass in range(classes):
                 p.itl[lane.block, klass, lane.gap_bin] += p.decoding_of[e, klass]
         lane.last_decode = now
-        if step == due or now >= limit or p.phase[e, residue] > free:
+        if step == due or now >= limit or groups * p.phase[e, 0, residue] > free:
+            break
+        if wanted and freed > 0:
             break
     lane.now, lane.step, lane.context, lane.free_blocks = now, step, context, free
     lane.steps += steps

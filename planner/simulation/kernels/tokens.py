@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from planner.results.records import FINISHED, ITL_BINS, ITL_MIN, ITL_RATIO, REJECTED
-from planner.simulation.kernels.cache import start_decoding, stop_decoding
+from planner.simulation.kernels.cache import held_blocks, start_decoding, stop_decoding
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.heaps import pop, push
 from planner.simulation.kernels.queues import close_account, vacate
@@ -151,8 +151,7 @@ def end_prefill(p: Plane, e: int, k: int, cached: int) -> int:
     static = p.config[0].scheduler == STATIC
     if last:
         if not static:
-            size = p.config[0].block_size
-            lane.free_blocks += (cached + size - 1) // size
+            lane.free_blocks += held_blocks(p, cached)
         finish(p, e, k)
         return 1
     if static:

@@ -146,7 +146,7 @@ def case_of(point: Point) -> Case:
     longest = longest_request(point)
     if point.numbers["isl"] * 1.1 >= made.pool.max_model_len:
         raise UnsupportedError("prompts longer than the context")
-    room = min(made.service.engine.max_num_seqs, max(1, made.pool.tokens // longest))
+    room = min(made.service.engine.max_num_seqs, max(1, made.pool.fit(longest)))
     return Case(point, made, requests_of(point, room))
 
 

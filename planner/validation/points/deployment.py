@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from planner.catalog.catalogue import find_device, find_model
 from planner.errors import PlannerError
-from planner.latency.memory import kv_pool, weight_bytes
+from planner.latency.footprint import weight_bytes
+from planner.latency.memory import kv_pool
 from planner.latency.model_step import step_time
 from planner.latency.settings import Settings, WeightDtype
 from planner.scenario.engine import Engine
@@ -201,6 +202,7 @@ def _deployment(  # noqa: PLR0917 - the key of a cache
         "max_num_seqs": max(SEQUENCES, batch),
         "gpu_memory_utilization": MEMORY.get(engine, 0.9),
         "scheduler": {"kind": "prefill_first" if engine == "sglang" else "chunked"},
+        "disable_hybrid_kv_cache_manager": engine != "vllm",
         **dict(given),
     }
     tensor, pipeline = degrees
