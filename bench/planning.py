@@ -20,7 +20,8 @@ from planner.catalog.profile import load_profile
 from planner.errors import InputError
 from planner.planning import plan as planning
 from planner.planning.constraints import constraints_of
-from planner.planning.evaluation import Evaluator, Variation, combined
+from planner.planning.evaluation import Evaluator, Variation
+from planner.planning.found import combined
 from planner.planning.sizing import least_steady
 from planner.planning.space import candidates
 from planner.planning.uncertainty import draws

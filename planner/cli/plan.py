@@ -35,7 +35,8 @@ from planner.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from planner.planning.result import Option, Plan
+    from planner.planning.option import Option
+    from planner.planning.result import Plan
     from planner.scenario.model import Scenario
     from planner.scenario.reader import Given
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from planner.planning.result import Option
+    from planner.planning.option import Option
     from planner.planning.result import Plan as Found
     from planner.report.document import Document
 

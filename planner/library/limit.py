@@ -10,7 +10,7 @@ from planner.report.document import Answer, Cell, Column, Document, Section, Tab
 from planner.report.html.fragment import render_fragment
 
 if TYPE_CHECKING:
-    from planner.planning.capacity import Capacity as Found
+    from planner.planning.capacity_result import Capacity as Found
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Capacity:
 
     Parameters
     ----------
-    found : planner.planning.capacity.Capacity
+    found : planner.planning.capacity_result.Capacity
         The capacity, its interval and what ends it.
     """
 

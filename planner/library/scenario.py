@@ -14,8 +14,9 @@ from planner.library.limit import Capacity
 from planner.library.result import Result
 from planner.library.values import axis_texts, located, override_texts
 from planner.planning.capacity import capacity as find_capacity
+from planner.planning.grid import Source
 from planner.planning.plan import plan as find_plan
-from planner.planning.sweep import Source, sweep_source
+from planner.planning.sweep import sweep_source
 from planner.report.document import Answer, Document
 from planner.report.html.fragment import render_fragment
 from planner.scenario.bundled import find_scenario

@@ -16,7 +16,7 @@ from planner.scenario.overrides import apply_overrides
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from planner.planning.sweep import Source
+    from planner.planning.grid import Source
 
 #: What the problem of an override has as its place, before the override.
 _SET = "--set "

@@ -21,180 +21,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from planner import __version__
 from planner.errors import InputError, Problem
 from planner.evaluate import simulate
-from planner.planning.cells import cell_of
+from planner.planning.capacity_result import PRECISION, Bound, Capacity, bounds
 from planner.planning.knobs import knob_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from planner.planning.knobs import Knob
-    from planner.results.objectives import Outcome
     from planner.results.summary import Result
     from planner.scenario.model import Scenario
 
-#: Version of the JSON layout.
-SCHEMA_VERSION = 1
-#: The capacity is known to within this share.
-PRECISION = 0.01
 #: Halvings below the scenario's own rate, and doublings above it, before the search gives up.
 MOST_STEPS = 12
+
 #: Simulations of a usual search, for its progress.
 USUAL_RUNS = 20
-#: A run shorter than so many mean answers ends before a queue has built up.
-LEAST_ANSWERS = 20
-#: A client that sends fewer requests has hardly been round its loop.
-LEAST_EACH = 5
-
-
-class Bound(NamedTuple):
-    """An objective at some rate.
-
-    Parameters
-    ----------
-    class_name : str or None
-        Class of requests that it is of; None for all.
-    outcome : Outcome
-        What came of it.
-    """
-
-    class_name: str | None
-    outcome: Outcome
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """The capacity of a scenario.
-
-    Parameters
-    ----------
-    title : str
-        Name of the scenario.
-    unit : str
-        ``req/s`` or ``clients``.
-    value : float or None
-        Highest value tried at which every objective is met; None if there is none.
-    low, high : float or None
-        Ends of its interval; None where the sample cannot bound it.
-    confidence : float
-        Of the interval.
-    own : float
-        Where the scenario has it.
-    replicas : int or None
-        Over which the capacity is divided: those of the fleet, or the most that its autoscaler
-        may order; None without a fleet.
-    binds : tuple of Bound
-        Objectives missed just above the capacity; without a capacity those missed without load.
-        Empty where it is the saturation rate that ends it, or nothing does.
-    ends_at : {"objectives", "saturation", "most", "unloaded"}
-        What ends it; ``most`` where the scenario has no more clients or requests to offer,
-        ``unloaded`` where an objective is missed even without load.
-    above : float or None
-        Lowest value tried at which they do not all hold.
-    saturation_per_s : float or None
-        Highest rate that the fleet sustains. [1/s]
-    result : Result
-        Of the simulation at the capacity; without one, of that without load or at the lowest
-        value tried.
-    runs : int
-        How many simulations it took.
-    """
-
-    title: str
-    unit: str
-    value: float | None
-    low: float | None
-    high: float | None
-    confidence: float
-    own: float
-    replicas: int | None
-    binds: tuple[Bound, ...]
-    ends_at: str
-    above: float | None
-    saturation_per_s: float | None
-    result: Result
-    runs: int
-
-    @property
-    def headroom(self) -> float | None:
-        """How much more traffic than its own the scenario stands, as a share; negative if less."""
-        return None if self.value is None else self.value / self.own - 1
-
-    @property
-    def per_replica(self) -> float | None:
-        """Capacity over replicas."""
-        if self.value is None or self.replicas is None:
-            return None
-        return self.value / self.replicas
-
-    def parts(self) -> dict[str, float] | None:
-        """Return what the binding latency is made of at the capacity; None where not recorded."""
-        for each in self.binds:
-            metric, _, rest = each.outcome.objective.partition(":")
-            statistic = rest.partition("<")[0]
-            group = self.result.classes[each.class_name] if each.class_name else self.result.whole
-            parts = group.metrics.parts.get(metric, {}).get(statistic, {})
-            known = {name: part for name, part in parts.items() if part is not None}
-            if known:
-                return known
-        return None
-
-    def notices(self) -> list[str]:
-        """Return what limits the capacity beyond its interval."""
-        metrics, offered = self.result.whole.metrics, self.result.context.offered_per_s
-        answer = metrics.latency["e2e"]["mean"].value
-        if self.value is None:
-            return []
-        if self.unit == "clients":
-            each = metrics.requests["arrived"] / self.result.replications / self.value
-            what = f"each client sends only {each:.2g} requests"
-            return [f"{what}; give the traffic more"] * (each < LEAST_EACH)
-        window = metrics.measured / self.result.replications / offered if offered else math.inf
-        if not answer or window >= LEAST_ANSWERS * answer:
-            return []
-        what = f"a run lasts {window:.2g} s and a mean answer {answer:.2g} s"
-        return [f"{what}: a queue hardly has time to build up; give the traffic more requests"]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; ``planner schema capacity`` describes them."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "tool_version": __version__,
-            "scenario": self.title,
-            "unit": self.unit,
-            "capacity": self.value,
-            "low": self.low,
-            "high": self.high,
-            "confidence": self.confidence,
-            "per_replica": self.per_replica,
-            "replicas": self.replicas,
-            "own": self.own,
-            "headroom": self.headroom,
-            "saturation_requests_per_s": self.saturation_per_s,
-            "ends_at": self.ends_at,
-            "above": self.above,
-            "binds": [
-                {
-                    "class": each.class_name,
-                    "objective": each.outcome.objective,
-                    "value": each.outcome.value,
-                    "bound": each.outcome.bound,
-                }
-                for each in self.binds
-            ],
-            "parts": self.parts(),
-            "at": cell_of(self.result),
-            "method": {
-                "statement": self.result.intervals.statement,
-                "precision": PRECISION,
-                "simulations": self.runs,
-            },
-            "notices": self.notices(),
-        }
 
 
 def capacity(
@@ -384,15 +229,6 @@ class _Search:
             result=result,
             runs=len(self.runs) + (self.unloaded is not None),
         )
-
-
-def bounds(result: Result) -> Iterator[Bound]:
-    """Yield every objective of a result with the class that it is of."""
-    for each in result.whole.objectives:
-        yield Bound(None, each)
-    for name, group in result.classes.items():
-        for each in group.objectives:
-            yield Bound(name, each)
 
 
 def met(result: Result) -> bool:

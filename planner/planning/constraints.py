@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from planner.planning.candidate import Candidate
-    from planner.planning.result import Quality
+    from planner.planning.option import Quality
     from planner.scenario.model import Scenario
     from planner.scenario.plan import PlanSpec
     from planner.simulation.price import ReplicaPrice

@@ -8,7 +8,7 @@ from planner.planning.result import Difference
 
 if TYPE_CHECKING:
     from planner.planning.candidate import Candidate
-    from planner.planning.result import Option
+    from planner.planning.option import Option
 
 
 def difference(today: Candidate, replicas: int, plan: Option) -> tuple[Difference, ...]:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from planner.planning.explain import option
+from planner.planning.describe import option
 from planner.planning.result import Infeasible, Nearest
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 from planner.units import DURATION, POWER, PRICE
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from planner.planning.candidate import Candidate
-    from planner.planning.evaluation import Evaluator, Found
-    from planner.planning.search import Search, Verified
+    from planner.planning.evaluation import Evaluator
+    from planner.planning.found import Found
+    from planner.planning.search import Search
     from planner.planning.sizing import Entry
+    from planner.planning.verify import Verified
     from planner.planning.workload import Level
     from planner.scenario.objectives import Objective
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from planner.catalog.profile import COEFFICIENTS
-from planner.planning.result import Quality
+from planner.planning.option import Quality
 
 if TYPE_CHECKING:
     from planner.latency.settings import Settings

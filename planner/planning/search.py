@@ -19,66 +19,31 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from planner.planning.evaluation import Found, Variation, combined
-from planner.planning.probability import joint
-from planner.planning.sizing import Entry, Sized, bounded, least_steady, sized
-from planner.planning.uncertainty import draws
+from planner.planning.sizing import Entry, Sized, bounded, sized
+from planner.planning.verify import CLEAR, Verified, Verifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from planner.catalog.devices import Device
     from planner.planning.candidate import Candidate
     from planner.planning.constraints import Constraints
-    from planner.planning.evaluation import Evaluator
     from planner.planning.runner import Runner
     from planner.planning.workload import Level
 
 #: Candidates that are sent out together; the same however many processes there are.
 WAVE, CHUNK = 16, 32
+
 #: Plans that are looked for: the cheapest, and one to compare it with.
 KEEP = 2
+
 #: Share by which the replicas found on the short window may be off.
 SCOUT_ERROR = 0.15
+
 #: The same where it is the busiest stretch of a traffic with bursts.
 BURST_ERROR = 0.4
+
 #: Costs that differ by less are the same [$/h].
 PENNY = 1e-6
-#: Below this a shorter window's probability is clear: more traffic would not turn it.
-CLEAR = 1e-3
-#: Above this, up to what is clear, the decision is close, and replications are doubled, up to so
-#: many times those of the last level.
-DOUBT, MORE = 0.5, 8
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A fleet that was simulated on all of the traffic.
-
-    Parameters
-    ----------
-    entry : Entry
-        The candidate.
-    replicas : int
-        Spares left out.
-    found : Found
-        What it did.
-    probability : float
-        That all objectives are met.
-    outcomes : tuple of float
-        The probability of each.
-    spread : tuple of Found
-        Its replications, where they are independent.
-    """
-
-    entry: Entry
-    replicas: int
-    found: Found
-    probability: float
-    outcomes: tuple[float, ...]
-    spread: tuple[Found, ...] = ()
 
 
 @dataclass
@@ -148,7 +113,10 @@ class Search:
     verified: list[Verified] = field(default_factory=list)
     missed: list[Verified] = field(default_factory=list)
     scouted: dict[int, Sized] = field(default_factory=dict)
-    _draws: dict[str, list[tuple[tuple[str, float], ...]]] = field(default_factory=dict)
+    verifier: Verifier = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.verifier = Verifier(self.runner)
 
     @property
     def levels(self) -> tuple[Level, Level, Level]:
@@ -158,7 +126,7 @@ class Search:
     @property
     def drawn(self) -> int:
         """How many draws of the coefficients there were."""
-        return max((len(each) for each in self._draws.values()), default=0)
+        return self.verifier.drawn
 
     def run(self) -> list[Verified]:
         """Return the plans found, the best first; none if nothing meets the constraints."""
@@ -309,78 +277,4 @@ class Search:
     def verify(self, entry: Entry, replicas: int) -> Verified:
         """Return what a fleet does on all of the traffic, and how sure that is."""
         self.simulated.add(entry.index)
-        candidate, level = entry.candidate, self.levels[2]
-        none = tuple(0.0 for _ in self.runner.setup.workload.objectives)
-        spread = self._replications(candidate, replicas, level)
-        found = combined(spread)
-        fewest = next(iter(self.runner.map(least_steady, [(candidate, (candidate,))])))
-        if replicas < fewest:
-            return Verified(entry, replicas, found, 0.0, none, spread)
-        each = found.probabilities()
-        likely = joint(each)
-        if found.holds:
-            shifts = self._shifts(candidate, replicas)
-            if shifts:
-                likely, each = _over_draws(found, shifts)
-        return Verified(entry, replicas, found, likely, each, spread)
-
-    def _replications(self, candidate: Candidate, replicas: int, level: Level) -> tuple[Found, ...]:
-        """Simulate replications in parallel, more of them for as long as they leave doubt.
-
-        Two show what is hopeless, all of the level what is not; where the decision is close there
-        are up to :data:`MORE` times as many.
-        """
-        rows: list[tuple[Candidate | None, tuple[object, ...]]]
-        usual = level.replications
-        most = MORE * usual if usual > 1 else usual
-        rows = [(candidate, (candidate, replicas, level, k)) for k in range(most)]
-        found = list(self.runner.map(replicate, rows[: min(2, usual)]))
-        if combined(found).chance > CLEAR or combined(found).holds:
-            found += self.runner.map(replicate, rows[len(found) : usual])
-        while usual <= len(found) < most and DOUBT < combined(found).chance < 1 - CLEAR:
-            found += self.runner.map(replicate, rows[len(found) : 2 * len(found)])
-        return tuple(found)
-
-    def _shifts(self, candidate: Candidate, replicas: int) -> list[tuple[float, ...]]:
-        """Return, for each draw of the coefficients, what it adds to each objective's ratio."""
-        level = self.levels[1]._replace(replications=1)
-        seed = self.runner.setup.workload.scenario.simulation.seed
-        name = candidate.device_name
-        if name not in self._draws:
-            self._draws[name] = draws(self.runner.setup.profile, self._device(candidate), seed)
-        if not self._draws[name]:
-            return []
-        variations = [Variation(), *(Variation(coefficients=d) for d in self._draws[name])]
-        rows: list[tuple[Candidate | None, tuple[object, ...]]]
-        rows = [(candidate, (candidate, replicas, level, 0, each)) for each in variations]
-        plain, *drawn = self.runner.map(replicate, rows)
-        return [
-            tuple(a.ratio - b.ratio for a, b in zip(each.tallies, plain.tallies, strict=True))
-            for each in drawn
-        ]
-
-    def _device(self, candidate: Candidate) -> Device:
-        found: Device = next(iter(self.runner.map(device_of, [(candidate, (candidate,))])))
-        return found
-
-
-def replicate(evaluator: Evaluator, *args: object) -> Found:
-    """Run :meth:`Evaluator.replicate`, as a function that can be sent."""
-    return evaluator.replicate(*args)  # type: ignore[arg-type]
-
-
-def device_of(evaluator: Evaluator, candidate: Candidate) -> Device:
-    """Return the device of a candidate."""
-    return evaluator.system(candidate).device
-
-
-def _over_draws(found: Found, shifts: Sequence[Sequence[float]]) -> tuple[float, tuple[float, ...]]:
-    """Return the probability of all objectives, and of each, averaged over draws."""
-    rows = np.array(
-        [
-            [each.probability((shift,)) for each, shift in zip(found.tallies, row, strict=True)]
-            for row in shifts
-        ]
-    )
-    together = float(np.mean([joint(tuple(row)) for row in rows]))
-    return together, tuple(map(float, rows.mean(axis=0)))
+        return self.verifier.verify(entry, replicas)

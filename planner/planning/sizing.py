@@ -7,17 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
-from planner.planning.bounds import (
-    Step,
-    capacity,
-    first_guess,
-    fits,
-    means,
-    reason,
-    unloaded,
-)
+from planner.planning.bounds import first_guess, fits, reason
+from planner.planning.demand import Step, capacity, means
+from planner.planning.option import Quality
 from planner.planning.quality import quality, unmeasured
-from planner.planning.result import Quality
+from planner.planning.unloaded import unloaded
 from planner.scenario.objectives import LatencyObjective
 
 if TYPE_CHECKING:

@@ -8,19 +8,16 @@ that differ in the fleet alone see the same requests, so that their differences 
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from planner import __version__
 from planner.errors import InputError, Problem
 from planner.evaluate import simulate
 from planner.planning.cells import cell_of, flat
+from planner.planning.grid import Source, document_of, read_axes, today
 from planner.planning.kept import Kept, digest, files_digest
-from planner.planning.vary import MOST_CELLS, Axis, Range, parse_vary, resolve
-from planner.scenario.document import Document, parse_yaml, read_text
-from planner.scenario.overrides import apply_overrides
+from planner.scenario.document import read_text
 from planner.scenario.reader import read_scenario
 
 if TYPE_CHECKING:
@@ -29,34 +26,13 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from planner.planning.vary import Axis
+
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1
+
 #: Reasons that are told when no cell can be simulated.
 MOST_REASONS = 5
-
-
-class Source(NamedTuple):
-    """A scenario as it is written, before the values of a cell are set.
-
-    Parameters
-    ----------
-    text : str
-        The file's text.
-    file : str
-        As the user named it.
-    folder : Path
-        That relative paths start from.
-    overrides : tuple of str
-        Of every cell.
-    seed : int or None
-        Instead of the scenario's.
-    """
-
-    text: str
-    file: str
-    folder: Path
-    overrides: tuple[str, ...] = ()
-    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -205,93 +181,12 @@ def sweep_source(
         }
         for k in range(len(points))
     )
-    return Sweep(title, axes, cells, tuple(_today(source, axis) for axis in axes), command)
-
-
-def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
-    """Return the axes of a grid.
-
-    Raises
-    ------
-    InputError
-        If there is none, one names no key of the scenario, a key is varied twice, or there would
-        be more than :data:`planner.planning.vary.MOST_CELLS` cells.
-    """
-    if not vary:
-        raise InputError("sweep must vary something; add --vary fleet.replicas=1:8")
-    parsed = [parse_vary(text) for text in vary]
-    keys = [key for key, _ in parsed]
-    twice = next((key for key in keys if keys.count(key) > 1), None)
-    if twice is not None:
-        raise InputError(f"--vary {twice}: must be given once, with all its values; got it twice")
-    sizes = [
-        sum(item.size if isinstance(item, Range) else 1 for item in items) for _, items in parsed
-    ]
-    cells = math.prod(sizes)
-    if cells > MOST_CELLS:
-        product = " x ".join(f"{size:,}" for size in sizes)
-        said = f"got {cells:,} ({product})" if len(sizes) > 1 else f"got {cells:,}"
-        raise InputError(
-            f"--vary: must make at most {MOST_CELLS:,} cells, {said}; write larger steps or "
-            "fewer values"
-        )
-    return tuple(
-        _axis(source, key, items, f"--vary {text}")
-        for (key, items), text in zip(parsed, vary, strict=True)
-    )
-
-
-def _axis(source: Source, key: str, items: tuple[Any, ...], written: str) -> Axis:
-    """Return the axis, after a look at whether the scenario has such a key."""
-    axis = resolve(key, items, partial(_accepts, source, key), written)
-    problems = _problems(source, key, axis.choices[0].text)
-    unknown = [each for each in problems if each.message.startswith("must be a known key")]
-    try:
-        apply_overrides(_document(source), [f"{key}={axis.choices[0].text}"])
-    except InputError as error:
-        unknown = list(error.problems)
-    if unknown:
-        raise InputError([Problem(each.message, each.path, written) for each in unknown])
-    return axis
-
-
-def _today(source: Source, axis: Axis) -> int | None:
-    """Return the place of the value of an axis that leaves the scenario as it is."""
-    own = read_scenario(*source)
-    for k, value in enumerate(axis.choices):
-        setting = f"{axis.key}={value.text}"
-        try:
-            changed = read_scenario(*source._replace(overrides=(*source.overrides, setting)))
-        except InputError:
-            continue
-        if changed == own:
-            return k
-    return None
-
-
-def _document(source: Source) -> Document:
-    document = parse_yaml(source.text, source.file)
-    apply_overrides(document, source.overrides)
-    return document
-
-
-def _accepts(source: Source, key: str, text: str) -> bool:
-    return not _problems(source, key, text)
-
-
-def _problems(source: Source, key: str, text: str) -> list[Problem]:
-    """Return what is wrong with `text` as the value of `key`; problems of others are left out."""
-    try:
-        read_scenario(*source._replace(overrides=(*source.overrides, f"{key}={text}")))
-    except InputError as error:
-        place = f"--set {key}="[:70]
-        return [each for each in error.problems if each.file.startswith(place)]
-    return []
+    return Sweep(title, axes, cells, tuple(today(source, axis) for axis in axes), command)
 
 
 def _keys(source: Source, settings: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the key of each cell in the store: of all that its result follows from."""
-    document = _document(source)
+    document = document_of(source)
     base = digest(
         __version__, source.seed, document.data, files_digest(_texts(document.data), source.folder)
     )

@@ -13,7 +13,7 @@ from planner.report.text import MIN_WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from planner.planning.capacity import Bound, Capacity
+    from planner.planning.capacity_result import Bound, Capacity
     from planner.results.objectives import Outcome
 
 #: Columns before the text of a fact.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from planner.planning.result import Difference, Option, Outcome, Plan
+    from planner.planning.option import Option, Outcome
+    from planner.planning.result import Difference, Plan
 
 #: What an output that cannot show a character gets instead.
 _ASCII = str.maketrans({"–": "-", "·": "|", "≥": ">=", "→": "->"})  # noqa: RUF001 - those

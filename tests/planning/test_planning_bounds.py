@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.planning.bounds import Step, capacity, first_guess, means, unloaded
+from planner.planning.bounds import first_guess
+from planner.planning.demand import Step, capacity, means
 from planner.planning.sizing import smallest
+from planner.planning.unloaded import unloaded
 from planner.scenario.reader import read_scenario
 from planner.simulation.run import run_llm
 from planner.simulation.saturation import saturation_per_replica

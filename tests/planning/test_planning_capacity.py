@@ -8,7 +8,8 @@ import pytest
 from command_line import CLOSED, LLM, STAGES, planner, refused, sets
 
 from planner.evaluate import simulate
-from planner.planning.capacity import PRECISION, capacity, surely_met, surely_missed
+from planner.planning.capacity import capacity, surely_met, surely_missed
+from planner.planning.capacity_result import PRECISION
 from planner.planning.knobs import knob_of
 from planner.scenario.reader import read_scenario
 

@@ -3,15 +3,14 @@
 import pytest
 
 from planner.planning.candidate import candidate_of
+from planner.planning.option import Option as Fleet
+from planner.planning.option import Outcome, Quality
 from planner.planning.result import (
     Counts,
-    Outcome,
     Plan,
     PlanContext,
-    Quality,
     Recommendation,
 )
-from planner.planning.result import Option as Fleet
 from planner.scenario.reader import read_scenario
 
 SCENARIO = read_scenario(

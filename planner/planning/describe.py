@@ -1,0 +1,92 @@
+"""Fleets that were simulated, as they are reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from planner.planning.option import Option, Outcome
+from planner.results.intervals import student_t
+from planner.scenario.objectives import LatencyObjective
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from planner.planning.found import Found
+    from planner.planning.search import Search
+    from planner.planning.verify import Verified
+
+
+def outcomes(
+    search: Search, found: Found, each: Sequence[float], spread: Sequence[Found] = ()
+) -> tuple[Outcome, ...]:
+    """Return each objective with its value, its interval over replications, its probability."""
+    workload = search.runner.setup.workload
+    names = [one.name for one in workload.scenario.traffic.request_classes]
+    rows = []
+    for k, (klass, objective) in enumerate(workload.objectives):
+        values = [one.values[k] for one in spread]
+        known = [value for value in values if value is not None]
+        ends = student_t(known, 0.95) if len(known) == len(values) and len(known) > 1 else None
+        bound = objective.seconds if isinstance(objective, LatencyObjective) else objective.share
+        rows.append(
+            Outcome(
+                objective=objective.text,
+                class_name=None if klass is None else names[klass],
+                value=found.values[k],
+                low=ends.low if ends else None,
+                high=ends.high if ends else None,
+                bound=bound,
+                probability=each[k],
+            )
+        )
+    return tuple(rows)
+
+
+def option(search: Search, verified: Verified, trade: str = "") -> Option:
+    """Return a verified fleet as it is reported."""
+    entry, replicas = verified.entry, verified.replicas
+    spares = search.constraints.spares_for(replicas)
+    cost = entry.price * (replicas + spares)
+    tokens = verified.found.output_tokens_per_s * 3600
+    return Option(
+        candidate=entry.candidate,
+        replicas=replicas,
+        spares=spares,
+        usd_per_hour=cost,
+        usd_per_million_output_tokens=cost / tokens * 1e6 if tokens else None,
+        watts=None if entry.watts is None else entry.watts * (replicas + spares),
+        quality=entry.quality,
+        probability=verified.probability,
+        outcomes=outcomes(search, verified.found, verified.outcomes, verified.spread),
+        unmeasured=entry.unmeasured,
+        trade=trade,
+    )
+
+
+def trade(search: Search, one: Verified, best: Verified) -> str:
+    """Return what `one` gains and gives up against `best`, in one line."""
+    cost, base = (search.cost(v.entry, v.replicas) for v in (one, best))
+    words = [f"{'+' if cost >= base else '-'}${abs(cost - base):,.2f}/h"]
+    if one.probability < search.constraints.confidence:
+        worst = min(range(len(one.outcomes)), key=lambda k: one.outcomes[k])
+        objective = search.runner.setup.workload.objectives[worst][1]
+        words.append(f"misses {objective.text} (P {one.probability:.2f})")
+    mine, theirs = one.entry.quality.loss, best.entry.quality.loss
+    if mine is None:
+        words.append("quality not known")
+    elif theirs is None:
+        words.append(f"quality known: {100 * mine:.1f} % lost")
+    elif mine != theirs:
+        words.append(f"{100 * (mine - theirs):+.1f} points of quality lost")
+    here, there = tightest(search, one), tightest(search, best)
+    if one.probability >= search.constraints.confidence and here is not None and there is not None:
+        words.append(f"tightest margin {100 * here:.0f} % for {100 * there:.0f} %")
+    return ", ".join(words)
+
+
+def tightest(search: Search, one: Verified) -> float | None:
+    """Return the least margin of a fleet; None where an objective has no value."""
+    found = outcomes(search, one.found, one.outcomes)
+    margins = [each.margin for each in found]
+    known = [each for each in margins if each is not None]
+    return min(known) if len(known) == len(margins) else None
