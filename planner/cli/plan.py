@@ -13,6 +13,7 @@ from planner.cli.options import (
     INFEASIBLE,
     AsJson,
     Force,
+    Html,
     Overrides,
     PlanFolder,
     Quiet,
@@ -21,6 +22,7 @@ from planner.cli.options import (
     command,
 )
 from planner.cli.output import print_text, stdout
+from planner.cli.pages import check_html, write_html
 from planner.cli.shared import (
     command_line,
     extra,
@@ -92,6 +94,7 @@ def plan(  # noqa: PLR0917 - typer's options
         bool, typer.Option(help="Use what earlier searches evaluated, or evaluate anew.")
     ] = True,
     force: Force = False,
+    html: Html = None,
     export: Annotated[
         Target | None,
         typer.Option(help="Print what deploys the plan; the plan goes to standard error."),
@@ -122,6 +125,7 @@ def plan(  # noqa: PLR0917 - typer's options
     spec = read_scenario(scenario, overrides, seed, given)
     if out is not None:
         check_folder(out, force=force)
+    check_html(html)
     store = None if out is None else out / STORE
     with located(scenario, overrides, given), extra("distributed"):
         found = _search(
@@ -129,6 +133,7 @@ def plan(  # noqa: PLR0917 - typer's options
         )
     if out is not None:
         write_folder(out, found, versions=versions())
+    write_html(html, found.to_json())
     if export is not None and found.recommendation is not None:
         _deploy(spec, found.recommendation.option, export)
     if as_json:

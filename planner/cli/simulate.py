@@ -19,6 +19,7 @@ from planner.cli.options import (
     command,
 )
 from planner.cli.output import print_text, stdout
+from planner.cli.pages import check_html, write_html
 from planner.cli.shared import located, read_scenario, run_scenario, versions
 
 
@@ -42,10 +43,7 @@ def simulate(  # noqa: PLR0917 - typer's options
     spec = read_scenario(scenario, overrides, seed)
     if out is not None:
         check_directory(out, force=force)
-    if html is not None:
-        from planner.report.exports import check_page  # noqa: PLC0415 - start-up
-
-        check_page(html, "--html")
+    check_html(html)
     with located(scenario, overrides):
         run = run_scenario(spec, quiet=quiet)
     if out is not None:
@@ -57,11 +55,7 @@ def simulate(  # noqa: PLR0917 - typer's options
             versions=versions(),
             force=force,
         )
-    if html is not None:
-        from planner.report.exports import write_page  # noqa: PLC0415 - start-up
-        from planner.report.pages.choose import document_of_result  # noqa: PLC0415 - start-up
-
-        write_page(document_of_result(run.result), html, "--html")
+    write_html(html, run.result.to_json())
     if as_json:
         print_text(dumps(run.result))
     else:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import AsJson, Force, Overrides, Quiet, ScenarioFile, Seed, command
+from planner.cli.options import AsJson, Force, Html, Overrides, Quiet, ScenarioFile, Seed, command
 from planner.cli.output import print_text
+from planner.cli.pages import check_html, write_html
 from planner.cli.shared import command_line, progress_of, say_compiling, versions
 from planner.errors import InputError
 
@@ -36,6 +37,7 @@ def sweep(  # noqa: PLR0917 - typer's options
         typer.Option(help="Folder that keeps each cell as it is done, and the tables."),
     ] = None,
     force: Force = False,
+    html: Html = None,
     jobs: Annotated[int, typer.Option(help="Processes; -1 is one for each core.")] = -1,
     quiet: Quiet = False,
 ) -> None:
@@ -46,6 +48,7 @@ def sweep(  # noqa: PLR0917 - typer's options
     from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
 
     _check(as_json=as_json, as_csv=as_csv, jobs=jobs, plot=plot)
+    check_html(html)
     path = find_scenario(scenario)
     if out is not None:
         start_sweep(out, command=command_line(), versions=versions(), force=force)
@@ -65,6 +68,7 @@ def sweep(  # noqa: PLR0917 - typer's options
         finish_sweep(out, done)
     if plot is not None:
         _draw(done, plot)
+    write_html(html, done.to_json())
     print_text(sweep_json(done) if as_json else sweep_csv(done) if as_csv else render_sweep(done))
 
 

@@ -10,6 +10,7 @@ import typer
 from planner.cli.options import (
     INACCURATE,
     AsJson,
+    Html,
     Overrides,
     Quiet,
     ScenarioFile,
@@ -18,7 +19,8 @@ from planner.cli.options import (
     share,
 )
 from planner.cli.output import print_text
-from planner.cli.shared import extra, located, read_scenario
+from planner.cli.pages import check_html, write_html
+from planner.cli.shared import command_line, extra, located, progress_of, read_scenario
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,13 +77,15 @@ def validate(  # noqa: PLR0917 - typer's options
         list[str] | None, typer.Option("--run", help="Requests: only this run; may be repeated.")
     ] = None,
     as_json: AsJson = False,
+    html: Html = None,
     quiet: Quiet = False,
 ) -> None:
     """Hold predictions against a real engine, a table of measured points, or measured requests."""
+    check_html(html)
     if served_by is None and _points(scenario):
         if engine:
             raise InputError("--engine must be given with a scenario, got a table of points")
-        _validate_points(Path(scenario), by, profile, as_json=as_json, quiet=quiet)
+        _validate_points(Path(scenario), by, profile, as_json=as_json, html=html, quiet=quiet)
         return
     if served_by is not None:
         with extra("calibrate"):
@@ -89,7 +93,7 @@ def validate(  # noqa: PLR0917 - typer's options
         spec = read_scenario(served_by, overrides, seed)
         with located(served_by, overrides):
             compared, facts = compare_requests(spec, [scenario], run or ())
-        _print_comparisons(compared, facts, tolerance, as_json=as_json)
+        _print_comparisons(compared, facts, tolerance, as_json=as_json, html=html)
         return
     if not engine:
         raise InputError(
@@ -106,7 +110,7 @@ def validate(  # noqa: PLR0917 - typer's options
 
     with located(scenario, overrides):
         found = run_both(spec, loads=load or (), runs=runs, threads=threads, say=say)
-    _print_comparisons(found.comparisons, found.facts, tolerance, as_json=as_json)
+    _print_comparisons(found.comparisons, found.facts, tolerance, as_json=as_json, html=html)
 
 
 def _print_comparisons(
@@ -115,15 +119,18 @@ def _print_comparisons(
     tolerance: float | None,
     *,
     as_json: bool,
+    html: Path | None,
 ) -> None:
     """Print what was predicted beside what was measured; exit if one is too far off."""
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
     from planner.report.validation import (  # noqa: PLC0415 - start-up
         comparisons_json,
         render_comparisons,
     )
 
-    show = comparisons_json if as_json else render_comparisons
-    print_text(show(compared, facts, tolerance))
+    content = comparisons_json(compared, facts, tolerance, command_line())
+    write_html(html, content)
+    print_text(indented(content) if as_json else render_comparisons(compared, facts, tolerance))
     if tolerance is not None and any(each.missed(tolerance) for each in compared):
         raise typer.Exit(INACCURATE)
 
@@ -134,12 +141,18 @@ def _points(name: str) -> bool:
 
 
 def _validate_points(
-    path: Path, by: str | None, profile: str | None, *, as_json: bool, quiet: bool
+    path: Path,
+    by: str | None,
+    profile: str | None,
+    *,
+    as_json: bool,
+    html: Path | None,
+    quiet: bool,
 ) -> None:
     """Print the errors of all points."""
     from planner.errors import did_you_mean  # noqa: PLC0415 - start-up
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
     from planner.report.points import points_json, render_points  # noqa: PLC0415 - start-up
-    from planner.report.progress import progress  # noqa: PLC0415 - start-up
     from planner.validation.points.compare import GROUPS, compare, profile_of  # noqa: PLC0415
     from planner.validation.points.table import read_points  # noqa: PLC0415 - start-up
 
@@ -149,12 +162,11 @@ def _validate_points(
         )
     points = read_points(path)
     choose = profile_of if profile is None else _always(profile)
-    if quiet:
-        outcome = compare(points, choose)
-    else:
-        with progress("predicting") as advance:
-            outcome = compare(points, choose, advance)
-    print_text(points_json(outcome, by) if as_json else render_points(outcome, by))
+    with progress_of("predicting", quiet=quiet) as advance:
+        outcome = compare(points, choose, advance)
+    content = points_json(outcome, by, command_line())
+    write_html(html, content)
+    print_text(indented(content) if as_json else render_points(outcome, by))
 
 
 def _always(name: str) -> Callable[[Case], Profile]:

@@ -55,6 +55,11 @@ def percent(share: float | None, decimals: int = 0) -> str:
     return NOTHING if share is None else f"{100 * share:.{decimals}f} %"
 
 
+def signed_percent(share: float | None, decimals: int = 1) -> str:
+    """Return a share with its sign, as ``+4.2 %``, or ``-`` where there is none."""
+    return NOTHING if share is None else f"{100 * share:+.{decimals}f} %"
+
+
 def count(number: float, noun: str) -> str:
     """Return ``1 request`` or ``1,234 requests``."""
     return f"{number:,.0f} {noun}" + ("" if number == 1 else "s")

@@ -1,19 +1,19 @@
-"""Predictions of measured points and their errors, as tables or as JSON."""
+"""Predictions of measured points and their errors, as tables or as JSON values."""
 
 from __future__ import annotations
 
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from planner import __version__
 from planner.report.numbers import milliseconds, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from planner.validation.points.compare import Errors, Outcome, Row
 
@@ -95,10 +95,22 @@ def _reasons(unsupported: Mapping[str, int]) -> Table:
     return table
 
 
-def points_json(outcome: Outcome, by: str | None = None) -> str:
-    """Return the JSON of ``planner validate POINTS --json``."""
-    content: dict[str, Any] = {
+def points_json(outcome: Outcome, by: str | None = None, command: str = "") -> dict[str, Any]:
+    """Return the JSON values of ``planner validate POINTS --json``.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Predictions of a table.
+    by : str, optional
+        Kind of group.
+    command : str
+        That made them.
+    """
+    return {
         "schema_version": 1,
+        "tool_version": __version__,
+        "command": command,
         "points": outcome.points,
         "predicted": outcome.predicted,
         "unsupported": dict(outcome.unsupported),
@@ -113,8 +125,20 @@ def points_json(outcome: Outcome, by: str | None = None) -> str:
             }
             for row in outcome.worst(WORST)
         ],
+        "rows": _columns(outcome.rows),
     }
-    return json.dumps(content, indent=2) + "\n"
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return every prediction, column by column."""
+    kinds = rows[0].groups if rows else ()
+    return {
+        "id": [row.id for row in rows],
+        "metric": [row.metric for row in rows],
+        "measured": [row.measured for row in rows],
+        "predicted": [row.predicted for row in rows],
+        "groups": {kind: [row.groups[kind] for row in rows] for kind in kinds},
+    }
 
 
 def _metrics(errors: Mapping[str, Errors]) -> dict[str, dict[str, float | int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from planner import __version__
 from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, rate
 
 if TYPE_CHECKING:
@@ -85,16 +85,20 @@ def _rate(value: float) -> str:
 
 
 def comparisons_json(
-    comparisons: Sequence[Comparison], facts: Mapping[str, str], tolerance: float | None = None
-) -> str:
-    """Return the JSON of ``planner validate --json``; undefined numbers are null."""
-    content = {
+    comparisons: Sequence[Comparison],
+    facts: Mapping[str, str],
+    tolerance: float | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Return the JSON values of ``planner validate --json``; undefined numbers are None."""
+    return {
         "schema_version": 1,
+        "tool_version": __version__,
+        "command": command,
         "facts": dict(facts),
         "tolerance": tolerance,
         "comparisons": [_comparison(each, tolerance) for each in comparisons],
     }
-    return json.dumps(content, indent=2) + "\n"
 
 
 def _comparison(comparison: Comparison, tolerance: float | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 from command_line import LLM, planner, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from report_examples import JSON_VALUES, paths_in
 
 from planner.errors import InputError
 from planner.report.charts.svg import svg_element
@@ -128,22 +129,6 @@ def test_a_file_too_large_is_not_read_whole(tmp_path, monkeypatch):
         file.truncate(2**40)
     said = refused(planner("report", tmp_path / "big.json", "-o", tmp_path / "r.html"))
     assert "must be at most 1 MB, got more" in said
-
-
-def paths_in(value, path=()):
-    """Yield the path of every value."""
-    yield path
-    if isinstance(value, dict | list):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, each in pairs:
-            yield from paths_in(each, (*path, key))
-
-
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
-    max_leaves=5,
-)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -140,6 +140,17 @@ def entitle(drawn: Figure, title: str) -> None:
     legend.set_alignment("left")
 
 
+def plain_number(value: float, _at: object = None) -> str:
+    """Return a tick's number without powers.
+
+    Examples
+    --------
+    >>> plain_number(1_000_000.0), plain_number(0.05)
+    ('1,000,000', '0.05')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.6g}"
+
+
 def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None:
     """Label an axis in milliseconds, with plain numbers where a logarithmic one has powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
@@ -147,11 +158,11 @@ def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlabel if which == "x" else axes.set_ylabel)("milliseconds")
     if not log:
-        axis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.6g}"))
+        axis.set_major_formatter(FuncFormatter(plain_number))
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     low, high = axis.get_view_interval()
     wide = low <= 0 or high / low > 30
     axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:,.6g}"))
+    axis.set_major_formatter(FuncFormatter(plain_number))
     axis.set_minor_formatter(NullFormatter())

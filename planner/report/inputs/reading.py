@@ -17,6 +17,7 @@ from planner.errors import InputError, Problem, shown
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.simulated import Found, Simulated
 from planner.report.inputs.swept import Swept
+from planner.report.inputs.validated import Compared, ValidatedPoints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +33,8 @@ KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "simulate": (frozenset({"scenario", "metrics", "requests", "parts"}), Simulated),
     "plan": (frozenset({"scenario", "recommendation", "candidates"}), Planned),
     "sweep": (frozenset({"scenario", "vary", "cells"}), Swept),
+    "validate POINTS": (frozenset({"points", "metrics", "rows"}), ValidatedPoints),
+    "validate": (frozenset({"comparisons", "facts", "tolerance"}), Compared),
 }
 
 
@@ -73,14 +76,33 @@ def read_input(path: Path) -> Input:
         rule = "must be a folder that --out wrote, or a file with the JSON that a command printed"
         raise InputError(Problem(f"{rule}; it has no {' or '.join(RESULTS)}", file=str(path)))
     file = there[0]
-    content = _parse(file, _bytes(file, follow=not folder))
+    label = path.resolve().name if folder else path.stem
+    return input_of(_parse(file, _bytes(file, follow=not folder)), label, str(file))
+
+
+def input_of(content: dict[str, Any], label: str, file: str) -> Input:
+    """Return the result that JSON values are.
+
+    Parameters
+    ----------
+    content : dict
+        What a command printed, or would print, with ``--json``.
+    label : str
+        What to call it beside others.
+    file : str
+        Where it is from, for messages.
+
+    Raises
+    ------
+    InputError
+        If it is of no kind that is known, or not as a command writes it.
+    """
     for kind, (keys, model) in KINDS.items():
         if keys <= content.keys():
-            label = path.resolve().name if folder else path.stem
             return Input(kind, label, _validate(model, content, file))
     known = ", ".join(KINDS)
     rule = f"must be a result of one of: {known}; got an object with other keys"
-    raise InputError(Problem(f"{rule}: {shown(sorted(content)[:8])}", file=str(file)))
+    raise InputError(Problem(f"{rule}: {shown(sorted(content)[:8])}", file=file))
 
 
 def _bytes(file: Path, *, follow: bool) -> bytes:
@@ -118,7 +140,7 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"numbers must be finite, got {name}")
 
 
-def _validate(model: type[Found], content: dict[str, Any], file: Path) -> Found:
+def _validate(model: type[Found], content: dict[str, Any], file: str) -> Found:
     """Return `content` as `model`, or say what is wrong with each key."""
     try:
         return model.model_validate(content)
@@ -128,7 +150,7 @@ def _validate(model: type[Found], content: dict[str, Any], file: Path) -> Found:
                 f"must be as a command writes it: {each['msg'][:1].lower()}{each['msg'][1:]}, "
                 f"got {shown(each['input'])}",
                 ".".join(map(str, each["loc"])),
-                str(file),
+                file,
             )
             for each in error.errors(include_url=False)[:MOST_PROBLEMS]
         ]

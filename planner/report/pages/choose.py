@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.report.inputs.planned import Planned
-from planner.report.inputs.reading import read_input
+from planner.report.inputs.reading import input_of, read_input
 from planner.report.inputs.simulated import Simulated
 from planner.report.inputs.swept import Swept
+from planner.report.inputs.validated import Compared, ValidatedPoints
 from planner.report.pages.compare import compare_document
+from planner.report.pages.comparison import comparison_document
 from planner.report.pages.plan import plan_document
+from planner.report.pages.points import points_document
 from planner.report.pages.simulate import simulate_document
 from planner.report.pages.sweep import sweep_document
 
@@ -33,8 +36,6 @@ def document_of(paths: Sequence[Path]) -> Document:
     """
     inputs = [read_input(path) for path in paths]
     runs = [(each.label, each.content) for each in inputs if isinstance(each.content, Simulated)]
-    if len(inputs) == len(runs) == 1:
-        return simulate_document(runs[0][1])
     if len(inputs) == 1:
         return _document(inputs[0])
     if len(inputs) == len(runs):
@@ -44,12 +45,18 @@ def document_of(paths: Sequence[Path]) -> Document:
 
 
 def _document(only: Input) -> Document:
-    """Return the report of one result that is no simulation."""
+    """Return the report of one result."""
     match only.content:
+        case Simulated():
+            return simulate_document(only.content)
         case Planned():
             return plan_document(only.content)
         case Swept():
             return sweep_document(only.content)
+        case ValidatedPoints():
+            return points_document(only.content)
+        case Compared():
+            return comparison_document(only.content)
         case _:
             raise AssertionError(f"no page for {only.kind}")
 
@@ -57,3 +64,8 @@ def _document(only: Input) -> Document:
 def document_of_result(result: Result) -> Document:
     """Return the report of a simulation that was just run."""
     return simulate_document(Simulated.model_validate(result.to_json()))
+
+
+def document_of_json(content: dict[str, Any]) -> Document:
+    """Return the report of a result that a command has just made, by the JSON that it prints."""
+    return _document(input_of(content, "result", "result"))

@@ -1,0 +1,94 @@
+"""Small results of commands that take long, as JSON has them, and any damage to them."""
+
+from hypothesis import strategies as st
+
+from planner import __version__
+
+HEAD = {"schema_version": 1, "tool_version": __version__, "command": "planner validate x"}
+
+
+def errors(n, off):
+    return {"n": n, "mape": off, "median_ape": off, "bias": -off}
+
+
+def points(name="one"):
+    """Return what `validate POINTS --json` prints: two engines, a metric each way off."""
+    ids = [f"{name}-{k}" for k in range(40)]
+    measured = [0.01 * 1.2**k for k in range(40)]
+    return {
+        **HEAD,
+        "points": 50,
+        "predicted": 40,
+        "unsupported": {f"no device {name}": 10},
+        "metrics": {"throughput": errors(20, 0.5), "ttft": errors(20, 0.1)},
+        "by": {f"H100 {name}": {"ttft": errors(20, 0.1)}},
+        "worst": [],
+        "rows": {
+            "id": ids,
+            "metric": ["ttft" if k % 2 else "throughput" for k in range(40)],
+            "measured": measured,
+            "predicted": [each * (1.1 if k % 2 else 0.5) for k, each in enumerate(measured)],
+            "groups": {
+                "engine": [f"vllm {name}" if k % 3 else "sglang" for k in range(40)],
+                "device": ["H100"] * 40,
+                "profile": [f"h100-vllm {name}"] * 40,
+                "dataset": ["d"] * 40,
+            },
+        },
+    }
+
+
+def row(metric, statistic, predicted, runs, *, met=None):
+    known = [run for run in runs if run is not None]
+    measured = sum(known) / len(known)
+    return {
+        "metric": metric,
+        "statistic": statistic,
+        "unit": "s" if statistic else "1/s",
+        "predicted": predicted,
+        "measured": measured,
+        "runs": runs,
+        "spread": None if len(runs) == 1 else (max(known) - min(known)) / measured,
+        "error": None if predicted is None else predicted / measured - 1,
+        "met": met,
+    }
+
+
+def compared(name="one", tolerance=0.2):
+    """Return what `validate --json` prints: two loads, one number missed."""
+    met = [None, None] if tolerance is None else [True, False]
+    loads = [
+        {
+            "label": f"{share} % {name}",
+            "requests_per_s": 2.0,
+            "requests": 100,
+            "rows": [
+                row("ttft", "p95", 0.11, [0.1, 0.11, 0.105], met=met[0]),
+                row("e2e", "p95", 2.0, [1.0, 1.1, 1.05], met=met[1]),
+                row("output tokens", None, 250.0, [240.0, 250.0, None], met=met[0]),
+            ],
+        }
+        for share in (60, 90)
+    ]
+    return {
+        **HEAD,
+        "facts": {"scenario": f"served {name}", "profile": "assumed"},
+        "tolerance": tolerance,
+        "comparisons": loads,
+    }
+
+
+def paths_in(value, path=()):
+    """Yield the path of every value."""
+    yield path
+    if isinstance(value, dict | list):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, each in pairs:
+            yield from paths_in(each, (*path, key))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=5,
+)
