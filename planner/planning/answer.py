@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from planner import __version__, evaluate
 from planner.errors import InputError
-from planner.planning.binds import binding
+from planner.planning.binds import binding, binds
 from planner.planning.candidate import candidate_of
 from planner.planning.describe import option, trade
 from planner.planning.difference import difference
 from planner.planning.explain import headroom, outage, sensitivity
-from planner.planning.front import pareto
+from planner.planning.front import estimates, pareto
 from planner.planning.result import PlanContext, Recommendation
 from planner.scenario.dump import scenario_json
 from planner.simulation.provenance import profile_line
@@ -20,6 +20,7 @@ from planner.simulation.system import build_system
 
 if TYPE_CHECKING:
     from planner.catalog.profile import Profile
+    from planner.planning.infeasible import Again
     from planner.planning.option import Option
     from planner.planning.search import Search
     from planner.planning.store import Store
@@ -42,7 +43,7 @@ class Parts:
     sensitivity: tuple[Any, ...] = ()
 
 
-def explained(search: Search, found: list[Verified]) -> Parts:
+def explained(search: Search, found: list[Verified], again: Again) -> Parts:
     """Return the recommendation and what stands beside it."""
     best, parts = found[0], Parts()
     result = _simulated(search, best)
@@ -51,7 +52,7 @@ def explained(search: Search, found: list[Verified]) -> Parts:
     parts.recommendation = Recommendation(
         option=chosen,
         metrics=_metrics(result),
-        binding=part,
+        binds=binds(search, best, again, at=at, part=part),
         headroom=headroom(search, best),
         because=_because(search, best, at, part),
         outage=outage(search, best),
@@ -61,7 +62,8 @@ def explained(search: Search, found: list[Verified]) -> Parts:
         option(search, each, trade(search, each, best)) for each in others[:ALTERNATIVES]
     )
     parts.pareto = tuple(
-        chosen if each is best else option(search, each) for each in pareto(search, found)
+        chosen if each is best else option(search, each)
+        for each in pareto(search, [*found, *estimates(search, best)])
     )
     parts.sensitivity = tuple(sensitivity(search, best))
     return parts

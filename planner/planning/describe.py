@@ -42,23 +42,41 @@ def outcomes(
     return tuple(rows)
 
 
+def named(one: Verified) -> str:
+    """Return a fleet in few words: how many of what, weights and KV cache."""
+    candidate = one.entry.candidate
+    degrees = (("TP", candidate.tensor_parallel), ("PP", candidate.pipeline_parallel))
+    shape = "".join(f" {name}{degree}" for name, degree in degrees if degree > 1)
+    settings = candidate.settings
+    types = f"{settings.weights}/{settings.kv_cache}"
+    return f"{one.replicas} x {candidate.device_name}{shape} {types}"
+
+
+def price(cost: float) -> str:
+    """Return a cost as it is written, of $ per hour."""
+    return f"${cost:,.2f}/h"
+
+
 def option(search: Search, verified: Verified, trade: str = "") -> Option:
     """Return a verified fleet as it is reported."""
     entry, replicas = verified.entry, verified.replicas
     spares = search.constraints.spares_for(replicas)
     cost = entry.price * (replicas + spares)
-    tokens = verified.found.output_tokens_per_s * 3600
+    watts = None if entry.watts is None else entry.watts * (replicas + spares)
+    millions = verified.found.output_tokens_per_s * 3600 / 1e6
     return Option(
         candidate=entry.candidate,
         replicas=replicas,
         spares=spares,
         usd_per_hour=cost,
-        usd_per_million_output_tokens=cost / tokens * 1e6 if tokens else None,
-        watts=None if entry.watts is None else entry.watts * (replicas + spares),
+        usd_per_million_output_tokens=cost / millions if millions else None,
+        watts=watts,
+        kwh_per_million_output_tokens=watts / 1e3 / millions if watts and millions else None,
         quality=entry.quality,
         probability=verified.probability,
         outcomes=outcomes(search, verified.found, verified.outcomes, verified.spread),
         unmeasured=entry.unmeasured,
+        traffic_share=verified.traffic_share,
         trade=trade,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner.planning.describe import option
-from planner.planning.result import Infeasible, Nearest
+from planner.planning.limits import Infeasible, Nearest
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 from planner.units import DURATION, POWER, PRICE
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from planner.planning.workload import Level
     from planner.scenario.objectives import Objective
 
-    #: Makes the same search with other objectives, candidates or constraints.
+    #: Makes the same search with other objectives, candidates, constraints or plans to keep.
     Again = Callable[..., Search]
 
 #: Candidates of which the nearest to the target is looked for.

@@ -97,6 +97,8 @@ class Option:
         That price over the output tokens finished. [$]
     watts : float or None
         Design power of all devices: the most they may draw. [W]
+    kwh_per_million_output_tokens : float or None
+        Energy of all devices at their design power: the most that the tokens may take. [kWh]
     quality : Quality
         What the settings cost in quality.
     probability : float
@@ -105,6 +107,8 @@ class Option:
         Each objective.
     unmeasured : tuple of str
         Speeds and qualities behind it that were assumed rather than measured.
+    traffic_share : float
+        Share of the traffic that it was simulated on, replications included; 1 for all of it.
     trade : str
         Against the recommendation: what one gains and gives up.
     """
@@ -115,10 +119,12 @@ class Option:
     usd_per_hour: float | None
     usd_per_million_output_tokens: float | None
     watts: float | None
+    kwh_per_million_output_tokens: float | None
     quality: Quality
     probability: float
     outcomes: tuple[Outcome, ...]
     unmeasured: tuple[str, ...] = ()
+    traffic_share: float = 1.0
     trade: str = ""
 
     @property
@@ -151,11 +157,13 @@ class Option:
             "usd_per_hour": self.usd_per_hour,
             "usd_per_million_output_tokens": self.usd_per_million_output_tokens,
             "watts_at_design_power": self.watts,
+            "kwh_per_million_output_tokens_at_design_power": self.kwh_per_million_output_tokens,
             "quality_loss": self.quality.loss,
             "quality_source": self.quality.source,
             "probability": self.probability,
             "objectives": [each.to_json() for each in self.outcomes],
             "unmeasured": list(self.unmeasured),
+            "traffic_share": self.traffic_share,
             "trade": self.trade,
         }
 

@@ -24,7 +24,7 @@ from planner.planning.constraints import constraints_of
 from planner.planning.describe import option
 from planner.planning.result import Counts, Plan
 from planner.planning.runner import Runner, Setup
-from planner.planning.search import Search
+from planner.planning.search import KEEP, Search
 from planner.planning.sizing import bounded
 from planner.planning.space import candidates
 from planner.planning.store import Store, default_path
@@ -105,7 +105,7 @@ def plan(
             found = search.run()
             again = partial(_again, search)
             why = None if found else infeasible.explain(search, again)
-            parts = explained(search, found) if found else Parts()
+            parts = explained(search, found, again) if found else Parts()
             today = _today(search)
     finally:
         kept.close()
@@ -183,6 +183,7 @@ def _again(search: Search, **changed: Any) -> Search:  # noqa: ANN401 - fields o
         changed.get("candidates", search.candidates),
         changed.get("constraints", search.constraints),
         lambda _share: None,
+        changed.get("keep", KEEP),
     )
 
 

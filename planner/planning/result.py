@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from planner.planning.limits import Bind, Infeasible
     from planner.planning.option import Option, Outage
-
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1
@@ -25,9 +25,10 @@ class Recommendation:
         The fleet.
     metrics : mapping of str to mapping of str to mapping of str to float or None
         By metric (``ttft_s``) and statistic: ``value``, ``low``, ``high``. [s]
-    binding : str
-        What the tightest objective is made of most: ``wait, compute, storage, transfer,
-        overhead, kv``.
+    binds : tuple of Bind
+        What keeps it from being cheaper, the first thing first: constraints without which there
+        is a cheaper plan, then what the tightest objective is made of most; last, the limit that
+        allows no replica more.
     headroom : float or None
         Share by which the traffic may grow before an objective is missed; None where clients
         set the rate.
@@ -39,10 +40,15 @@ class Recommendation:
 
     option: Option
     metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]]
-    binding: str
+    binds: tuple[Bind, ...]
     headroom: float | None
     because: str
     outage: Outage | None = None
+
+    @property
+    def binding(self) -> str:
+        """The first thing that binds."""
+        return self.binds[0].name
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values, keys in a fixed order."""
@@ -52,6 +58,7 @@ class Recommendation:
             **found,
             "metrics": {name: dict(each) for name, each in self.metrics.items()},
             "binding": self.binding,
+            "binds": [each.to_json() for each in self.binds],
             "headroom": self.headroom,
             "because": self.because,
             "outage": self.outage.to_json() if self.outage else None,
@@ -82,53 +89,6 @@ class Counts:
             "total": self.total,
             "excluded": dict(self.excluded),
             "simulated": self.simulated,
-        }
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """The nearest plan that can be had where the one asked for cannot.
-
-    Parameters
-    ----------
-    change : str
-        The constraint as it would have to be, as ``--max-cost '$212/h'``.
-    option : Option
-        What it buys.
-    """
-
-    change: str
-    option: Option
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {"change": self.change, **self.option.to_json()}
-
-
-@dataclass(frozen=True)
-class Infeasible:
-    """Why there is no plan.
-
-    Parameters
-    ----------
-    binding : str
-        Constraint that binds: ``target, cost, devices, power, quality, measured_only, replicas``.
-    why : str
-        One sentence.
-    nearest : tuple of Nearest
-        What could be had, each by changing one constraint; a looser target first.
-    """
-
-    binding: str
-    why: str
-    nearest: tuple[Nearest, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; ``nearest`` is a list."""
-        return {
-            "binding": self.binding,
-            "why": self.why,
-            "nearest": [each.to_json() for each in self.nearest],
         }
 
 
@@ -248,8 +208,8 @@ class Plan:
     alternatives : tuple of Option
         Next-cheaper and next-best, with what they trade.
     pareto : tuple of Option
-        Of those simulated that meet the objectives: none is cheaper, of better quality and of
-        more margin at once.
+        Of those that meet the objectives on what was simulated of them: none is cheaper, of
+        better quality and of more margin at once. ``traffic_share`` says how much that was.
     counts : Counts
         Candidates by what became of them.
     infeasible : Infeasible or None

@@ -102,17 +102,21 @@ class Search:
         What a plan has to keep to.
     tell : callable
         Called with the share that is done.
+    keep : int
+        Plans that are looked for: the cheapest, and those of other kinds to compare it with.
     """
 
     runner: Runner
     candidates: list[Candidate]
     constraints: Constraints
     tell: Callable[[float], None]
+    keep: int = KEEP
     entries: list[Entry] = field(default_factory=list)
     simulated: set[int] = field(default_factory=set)
     verified: list[Verified] = field(default_factory=list)
     missed: list[Verified] = field(default_factory=list)
     scouted: dict[int, Sized] = field(default_factory=dict)
+    raced: dict[int, Sized] = field(default_factory=dict)
     verifier: Verifier = field(init=False)
 
     def __post_init__(self) -> None:
@@ -184,9 +188,8 @@ class Search:
         """Size those near the cheapest again, on the longer window."""
         likely = [each for each in self.scouted.values() if each.replicas is not None]
         likely.sort(key=lambda s: (self.cost(s.entry, s.replicas or 0), s.entry.index))
-        raced: dict[int, Sized] = {}
         while likely:
-            limit = self._kept_cost(raced.values())
+            limit = self._kept_cost(self.raced.values())
             wave = [
                 each
                 for each in likely[:WAVE]
@@ -196,9 +199,9 @@ class Search:
             entries = [each.entry for each in wave]
             guesses = {each.entry.index: each.replicas or 1 for each in wave}
             room = (1 + SCOUT_ERROR) * limit
-            self._size(entries, self.levels[1], guesses, room, raced)
+            self._size(entries, self.levels[1], guesses, room, self.raced)
             self.tell(0.7)
-        return [each for each in raced.values() if each.replicas is not None]
+        return [each for each in self.raced.values() if each.replicas is not None]
 
     def _optimistic(self, entry: Entry, replicas: int) -> float:
         """Return the cost if the short window asked for too many replicas [$/h]."""
@@ -238,7 +241,7 @@ class Search:
                 kind, cost = each.entry.kind, self.cost(each.entry, each.replicas)
                 kinds[kind] = min(cost, kinds.get(kind, math.inf))
         costs = sorted(kinds.values())
-        return costs[KEEP - 1] if len(costs) >= KEEP else math.inf
+        return costs[self.keep - 1] if len(costs) >= self.keep else math.inf
 
     def _full(self, raced: list[Sized]) -> None:
         """Verify on all of the traffic, the cheapest first, until nothing cheaper is left.
@@ -263,7 +266,7 @@ class Search:
             best = min((self.cost(v.entry, v.replicas) for v in self.verified), default=math.inf)
             kinds = {v.entry.kind for v in self.verified}
             if self.cost(entry, replicas) >= best - PENNY:
-                if len(kinds) >= KEEP:
+                if len(kinds) >= self.keep:
                     break
                 if entry.kind in kinds:
                     continue

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from planner.planning.candidate import Candidate
     from planner.planning.constraints import Constraints
     from planner.planning.evaluation import Evaluator
+    from planner.planning.found import Found
     from planner.planning.workload import Level, Workload
     from planner.simulation.system import System
 
@@ -95,12 +96,15 @@ class Sized:
         That all objectives are met with that many (or the most that were tried), at most.
     fewer : float
         The same with one replica fewer; 0 where that is known to be too few.
+    found : Found or None
+        What so many do; None where none is enough.
     """
 
     entry: Entry
     replicas: int | None
     chance: float
     fewer: float
+    found: Found | None = None
 
 
 def bounded(
@@ -171,17 +175,17 @@ def sized(evaluator: Evaluator, entry: Entry, level: Level, guess: int, high: in
     """Return how many replicas `entry` needs on `level`, of at most `high`."""
     candidate = entry.candidate
     low = max(entry.low, least_steady(evaluator, candidate))
-    tried: dict[int, float] = {}
+    tried: dict[int, Found] = {}
 
     def passes(replicas: int) -> bool:
-        done = evaluator.evaluate(candidate, replicas, level)
-        tried[replicas] = done.chance
-        return done.holds
+        tried[replicas] = evaluator.evaluate(candidate, replicas, level)
+        return tried[replicas].holds
 
     found = smallest(passes, guess, low, high) if low <= high else None
     if found is None:
-        return Sized(entry, None, max(tried.values(), default=0.0), 0.0)
-    return Sized(entry, found, tried[found], tried.get(found - 1, 0.0))
+        return Sized(entry, None, max((each.chance for each in tried.values()), default=0.0), 0.0)
+    fewer = tried[found - 1].chance if found - 1 in tried else 0.0
+    return Sized(entry, found, tried[found].chance, fewer, tried[found])
 
 
 def smallest(passes: Callable[[int], bool], guess: int, low: int, high: int) -> int | None:

@@ -31,7 +31,7 @@ DOUBT, MORE = 0.5, 8
 
 @dataclass(frozen=True)
 class Verified:
-    """A fleet that was simulated on all of the traffic.
+    """A fleet that was simulated on all of the traffic, or on a part that stands for it.
 
     Parameters
     ----------
@@ -47,6 +47,8 @@ class Verified:
         The probability of each.
     spread : tuple of Found
         Its replications, where they are independent.
+    traffic_share : float
+        Share of the traffic that was simulated, replications included.
     """
 
     entry: Entry
@@ -55,6 +57,7 @@ class Verified:
     probability: float
     outcomes: tuple[float, ...]
     spread: tuple[Found, ...] = ()
+    traffic_share: float = 1.0
 
 
 @dataclass

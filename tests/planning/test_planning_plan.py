@@ -1,6 +1,7 @@
 """Plans: sane, explained, and the same however they are found."""
 
 import json
+import math
 from importlib.resources import files
 
 import jsonschema
@@ -88,6 +89,28 @@ def test_no_plan_beside_the_recommendation_is_better_in_everything(planned):
     assert best in plan.pareto
     for other in plan.pareto:
         assert other.usd_per_hour >= best.usd_per_hour
+        assert not any(all(a <= b for a, b in zip(worth(one), worth(other), strict=True))
+                       and worth(one) != worth(other) for one in plan.pareto)  # fmt: skip
+
+
+def worth(option):
+    """Return what a fleet is on a front for, less is better: cost, quality lost, margin used."""
+    loss = option.quality.loss
+    used = -min(each.margin for each in option.outcomes)
+    return option.usd_per_hour, math.inf if loss is None else loss, used
+
+
+def test_the_front_holds_fleets_of_which_there_is_an_estimate_and_says_so(planned):
+    plan = planned(
+        "traffic.arrivals.rate=40 req/s", "plan.devices=[L40S, A100-SXM-80GB, H100-SXM-80GB]"
+    )
+    best = plan.recommendation.option
+    in_part = [each for each in plan.pareto if each.traffic_share < 1]
+    assert in_part
+    assert all(each.traffic_share == pytest.approx(1 / 5) for each in in_part)  # of 5 replications
+    assert all(each.probability >= 0.95 for each in plan.pareto)
+    assert all(each.usd_per_hour >= best.usd_per_hour for each in in_part)
+    assert best.traffic_share == 1
 
 
 def test_headroom_is_what_the_plan_still_carries(planned):

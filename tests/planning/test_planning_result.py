@@ -3,6 +3,7 @@
 import pytest
 
 from planner.planning.candidate import candidate_of
+from planner.planning.limits import Bind
 from planner.planning.option import Option as Fleet
 from planner.planning.option import Outcome, Quality
 from planner.planning.result import (
@@ -38,6 +39,7 @@ def option(**changed):
         "usd_per_hour": 6.32,
         "usd_per_million_output_tokens": 1.5,
         "watts": 2800.0,
+        "kwh_per_million_output_tokens": 1.2,
         "quality": Quality(None, "not measured"),
         "probability": 0.99,
         "outcomes": (Outcome("ttft:p95<300ms", None, 0.24, 0.22, 0.26, 0.3, 0.99),),
@@ -74,7 +76,7 @@ def test_candidates_that_differ_have_keys_that_differ():
 
 
 def test_the_json_has_the_keys_that_are_promised():
-    recommendation = Recommendation(option(), {}, "wait", 0.2, "because")
+    recommendation = Recommendation(option(), {}, (Bind("wait", "it waits"),), 0.2, "because")
     context = PlanContext("", "0", {}, "small", 1, ("ttft:p95<300ms",), {}, 0.95, "", 5.0)
     counts = Counts(10, {"memory": 4}, 6)
     data = Plan(context, recommendation, (option(),), (option(),), counts, None).to_json()
@@ -84,6 +86,7 @@ def test_the_json_has_the_keys_that_are_promised():
     found = data["recommendation"]
     wanted = {
         "pools", "devices", "usd_per_hour", "quality_loss", "probability", "metrics", "binding",
+        "binds",
         "headroom", "because",
     }  # fmt: skip
     assert wanted <= found.keys()
