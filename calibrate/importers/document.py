@@ -185,6 +185,18 @@ def parse_documents(text: str, file: str) -> list[Node]:
     return list(_documents(text, file))
 
 
+def first_document(text: str, file: str) -> Node:
+    """Return the first of the JSON documents of a text, which holds one.
+
+    Raises
+    ------
+    InputError
+        If it is no JSON, nested too deeply, or would not fit into memory.
+    """
+    _require_memory_for(text, file)
+    return next(_documents(text, file))
+
+
 def _require_memory_for(text: str, file: str) -> None:
     """Refuse text whose values would not fit into memory, before it is parsed."""
     containers = text.count("[") + text.count("{")
@@ -202,8 +214,9 @@ def _documents(text: str, file: str) -> Iterator[Node]:
         try:
             value, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
+            cut = "; the file ends here: was it cut?" if error.pos >= len(text.rstrip()) - 1 else ""
             raise InputError(
-                Problem(f"must be JSON, got {error.msg}", file=file, line=error.lineno)
+                Problem(f"must be JSON, got {error.msg}{cut}", file=file, line=error.lineno)
             ) from None
         except RecursionError:
             raise InputError(

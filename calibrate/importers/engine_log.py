@@ -149,6 +149,9 @@ def read(text: str, file: str) -> Imported:
             "must say what fits into memory, as 'KV cache size: 131,072 tokens', got no such line"
         )
         raise InputError(Problem(message, file=file))
+    if facts.get("kv_tokens") == 0:
+        message = "must be the log of an engine that started, got a KV cache of 0 tokens"
+        raise InputError(Problem(message, file=file))
     return Imported(which, facts=facts, notices=tuple(notices))
 
 
@@ -187,6 +190,9 @@ def _complete(facts: dict[str, Setting], notices: list[Notice]) -> None:
     blocks, length, times = (
         facts.get(key) for key in ("kv_blocks", "max_model_len", "max_concurrency")
     )
+    tokens = facts.get("kv_tokens")
+    if isinstance(tokens, int) and isinstance(length, int) and isinstance(times, float):
+        _of_groups(facts, notices, tokens, (length, times))
     if "kv_tokens" in facts or not isinstance(blocks, int) or not blocks:
         return
     if "block_size" not in facts and isinstance(length, int) and isinstance(times, float):
@@ -196,3 +202,19 @@ def _complete(facts: dict[str, Setting], notices: list[Notice]) -> None:
     if isinstance(size, int) and size >= 1:
         facts["kv_tokens"] = blocks * size
         notices.append(Notice("kv_tokens is blocks times block_size"))
+
+
+def _of_groups(
+    facts: dict[str, Setting], notices: list[Notice], tokens: int, concurrency: tuple[int, float]
+) -> None:
+    """Take the tokens of models with windows or states from the concurrency.
+
+    Before 0.21, vLLM logs their blocks divided by the groups of layers as the size: several times
+    less than the requests of the longest length hold (vllm-project/vllm#40694).
+    """
+    length, times = concurrency
+    held = times * length
+    if held - 0.005 * length > 1.01 * tokens:  # beyond what two decimals leave open
+        facts["kv_tokens"] = round(held)
+        text = "kv_tokens is the maximum concurrency times its length, as versions from 0.21 log it"
+        notices.append(Notice(text))

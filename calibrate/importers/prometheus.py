@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from dataclasses import dataclass
@@ -50,6 +51,20 @@ _GAUGES = {
     "max_model_len": "sglang:context_len",
     "block_size": "sglang:page_size",
 }
+#: Names of all samples that are read.
+_READ = frozenset(
+    (
+        *(
+            f"{name}_{part}"
+            for names in _HISTOGRAMS.values()
+            for name in names
+            for part in ("bucket", "count", "sum")
+        ),
+        *(name for names in _COUNTERS.values() for name in names),
+        *_GAUGES.values(),
+        "cache_config_info",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -72,21 +87,16 @@ def read(text: str, file: str) -> Imported:
     InputError
         If a line is malformed, or nothing of vLLM or SGLang is in it.
     """
-    samples = [
-        _sample(line, number, file)
-        for number, line in enumerate(text.split("\n"), 1)
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    ours = [each for each in samples if each.name.startswith(("vllm:", "sglang:"))]
-    if not ours:
+    ours, names, models = _ours(text, file)
+    if not names:
         message = "must hold metrics of vLLM or SGLang, as vllm:time_to_first_token_seconds"
         raise InputError(Problem(f"{message}, got none", file=file))
-    models = sorted({each.labels["model_name"] for each in ours if "model_name" in each.labels})
     if len(models) > 1:
         message = f"must be of one model, got {', '.join(models)[:200]}; cut the others"
         raise InputError(Problem(message, file=file))
     notices: list[Notice] = []
-    facts = _facts(ours, notices)
+    facts: dict[str, Setting] = {"engine": "SGLang" if min(names) == "sglang" else "vLLM"}
+    facts |= _facts(ours, notices)
     if models:
         facts["model"] = models[0]
     metrics = {
@@ -99,6 +109,33 @@ def read(text: str, file: str) -> Imported:
     if metrics:
         notices.append(Notice("percentiles are interpolated inside the buckets of histograms"))
     return Imported(FORMAT, runs=runs, facts=facts, notices=tuple(notices))
+
+
+def _ours(text: str, file: str) -> tuple[list[_Sample], set[str], list[str]]:
+    """Return the samples that are read, the engines and the models of all; one line at a time.
+
+    Raises
+    ------
+    InputError
+        If a line is malformed, or one that is read is negative.
+    """
+    kept, engines, models = [], set[str](), set[str]()
+    for number, line in enumerate(io.StringIO(text), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        sample = _sample(line.rstrip("\n"), number, file)
+        engine, _, metric = sample.name.partition(":")
+        if engine not in {"vllm", "sglang"} or not metric:
+            continue
+        engines.add(engine)
+        models |= {sample.labels["model_name"]} if "model_name" in sample.labels else set()
+        if sample.name not in _READ and metric not in _READ:
+            continue  # there may be a million others
+        if sample.value < 0:
+            message = f"must be >= 0, got {sample.value:g}"
+            raise InputError(Problem(message, sample.name, file, number))
+        kept.append(sample)
+    return kept, engines, sorted(models)
 
 
 def _sample(line: str, number: int, file: str) -> _Sample:
@@ -138,7 +175,7 @@ def _total(samples: list[_Sample], names: tuple[str, ...]) -> float | None:
 
 def _facts(samples: list[_Sample], notices: list[Notice]) -> dict[str, Setting]:
     """Return what the engine says of its KV pool and limits."""
-    facts: dict[str, Setting] = {"engine": "SGLang" if samples[0].name[0] == "s" else "vLLM"}
+    facts: dict[str, Setting] = {}
     for key, name in _GAUGES.items():
         values = [each.value for each in samples if each.name == name and each.value >= 1]
         if values and math.isfinite(min(values)):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from calibrate.importers import aiperf, engine_log, guidellm, inference_perf, prometheus, vllm_bench
 from calibrate.importers.csv_rows import read_csv
-from calibrate.importers.document import parse_documents
+from calibrate.importers.document import first_document, parse_documents
 from planner.errors import InputError, Problem
 from planner.traffic.textfile import MAX_SIZE, read_text
 
@@ -64,16 +64,21 @@ def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) ->
 
 
 def _from_json(text: str, base: Path, name: str, max_size: float) -> Imported:
-    documents = parse_documents(text, name)
+    first = first_document(text, name)
     for each in _JSON:
-        if each.recognised(documents[0]):
+        if each.recognised(first):
+            documents = parse_documents(text, name)
+            for other in documents:
+                if not each.recognised(other):
+                    message = f"must be of {each.FORMAT} as the first document, got another"
+                    raise other.fail(f"{message}; cut the file")
             return each.read(documents)
-    if documents[0].get("kind").value == "header" and documents[0].has("rates", "requests"):
+    if first.get("kind").value == "header" and first.has("rates", "requests"):
         message = (
             "must be measured requests, got the journal of a sweep; import its rows.csv instead"
         )
-        raise documents[0].fail(message)
-    if documents[0].has("output_tokens") or documents[0].has("osl"):
+        raise first.fail(message)
+    if first.has("output_tokens") or first.has("osl"):
         return read_csv(base, name, max_size)
     raise _unknown(name)
 

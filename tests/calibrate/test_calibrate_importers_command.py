@@ -108,7 +108,14 @@ BAD = {
     "other json": (b'{"a": 1}', "must be of a known format"),
     "number": (b"[1]", "must be of a known format"),
     "cut json": (b'{"ttfts": [0.1, ', "must be JSON, got"),
-    "second line": (b'{"a": 1}\n{"a": \n', "3: must be JSON"),
+    "second line": (
+        b'{"mean_ttft_ms": 1, "duration": 1}\n{"a": \n',
+        "3: must be JSON, got Expecting value; the file ends here: was it cut?",
+    ),
+    "two formats": (
+        b'{"mean_ttft_ms": 1, "duration": 1}\n{"benchmarks": []}\n',
+        "2: must be of vllm bench serve as the first document, got another; cut the file",
+    ),
     "deep": (b"[" * 100_000, "must be JSON of a usual depth"),
     "long number": (b"[" + b"9" * 5000 + b"]", "must be JSON, got"),
     "latin-1": ('{"ttfts": ["é"]}'.encode("latin-1"), "must be UTF-8 text, got the byte 0xe9"),
@@ -182,3 +189,27 @@ def test_importing_needs_neither_torch_nor_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.strip() == "set()"
+
+
+LONG = {
+    "log": ("INFO GPU KV cache size: 131,072 tokens\n", "Running: 3 reqs, KV cache usage: 3 %\n"),
+    "metrics": ('vllm:cache_config_info{block_size="16",num_gpu_blocks="500"} 1\n', "vllm:x 1\n"),
+    "table": ("arrival_s,isl,osl,e2e_s\n", "1,100,20,0.4\n"),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_million_lines_are_read_within_a_gibibyte(kind, tmp_path):
+    first, line = LONG[kind]
+    (tmp_path / "file").write_text(first + line * 10**6)
+    code = (
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from calibrate.importers.recognise import read_measured\n"
+        "found = read_measured('file', Path(sys.argv[1]))\n"
+        "assert found.facts or len(found.rows) == 10**6\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True, text=True
+    )
+    assert int(ran.stdout) < 2**20  # KiB

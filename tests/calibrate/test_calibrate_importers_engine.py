@@ -100,6 +100,25 @@ def test_newer_vllm_puts_pool_and_concurrency_into_one_line(tmp_path):
     assert facts["max_concurrency"] == 1.14
 
 
+def test_the_size_that_older_vllm_logs_for_windows_is_replaced_by_what_is_held(tmp_path):
+    """A model of six groups: 79,344 tokens are a sixth of its blocks, 5 requests of 98,304 fit."""
+    found = imported(
+        tmp_path,
+        "GPU KV cache size: 79,344 tokens\n"
+        "Maximum concurrency for 98,304 tokens per request: 5.00x\n",
+    )
+    assert found.facts["kv_tokens"] == 5 * 98_304
+    assert any("concurrency times its length" in each.message for each in found.notices)
+    rounded = (
+        "GPU KV cache size: 100,400 tokens\nMaximum concurrency for 100,000 tokens per request"
+    )
+    assert imported(tmp_path, f"{rounded}: 1.01x\n").facts["kv_tokens"] == 100_400
+
+
+def test_a_log_of_an_engine_without_room_is_refused(tmp_path):
+    assert "got a KV cache of 0 tokens" in refusal(tmp_path, "GPU KV cache size: 0 tokens\n")
+
+
 def test_blocks_of_older_vllm_become_tokens(tmp_path):
     found = imported(
         tmp_path,
@@ -168,6 +187,7 @@ def test_sglangs_metrics_and_the_pool_that_vllm_counts_itself_are_read(tmp_path)
         (METRICS + "vllm:broken 1 2 3\n", "file:16: must be a sample"),
         (METRICS.replace('le="0.1"', 'le="fast"'), "must have a number as le of vllm:time_to"),
         (METRICS + 'vllm:x{model_name="other"} 1\n', "must be of one model, got m, other"),
+        (METRICS + "vllm:num_preemptions_total -1\n", "num_preemptions_total: must be >= 0"),
     ],
 )
 def test_bad_metrics_are_refused(tmp_path, text, said):
