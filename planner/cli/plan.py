@@ -192,7 +192,7 @@ def _search(
 ) -> Plan:
     """Search, with progress and the time left on standard error."""
     from planner.planning.plan import plan as search  # noqa: PLC0415 - start-up
-    from planner.planning.store import default_path  # noqa: PLC0415 - start-up
+    from planner.planning.store import cache_folder  # noqa: PLC0415 - start-up
 
     say_compiling(quiet=quiet)
     try:
@@ -209,6 +209,6 @@ def _search(
             )
     except KeyboardInterrupt:
         if not quiet:
-            kept = store or default_path()
+            kept = store or cache_folder()
             typer.echo(f"what was evaluated is kept in {kept}; the same command goes on", err=True)
         raise

@@ -8,8 +8,8 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from planner import __version__
 from planner.planning.found import Found, combined, packed, tally, unpacked
+from planner.planning.kept import code_digest
 from planner.planning.uncertainty import changed_profile
 from planner.planning.workload import cut, scaled
 from planner.scenario.fleet import Event
@@ -76,7 +76,7 @@ class Evaluator:
         scenario = workload.scenario
         service = scenario.service.model_dump(mode="json")
         self._common = [
-            __version__,
+            code_digest(),
             CACHE_FOLDER.name,
             workload.digest,
             [(klass, each.text) for klass, each in workload.objectives],

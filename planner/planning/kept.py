@@ -1,39 +1,43 @@
-"""Results that are kept as they come: a search that was killed goes on where it was."""
+"""Results that are kept as they come: a search or a sweep that was killed goes on where it was."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import planner
 from planner.errors import InputError, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
-#: Name of the file in a folder of results.
+#: Name of the file in a folder of a sweep.
 FILE = "cells.jsonl"
+#: Packages whose text changes no number: they show results, or compute none that is kept.
+_SHOWING = frozenset({"cli", "library", "report", "validation"})
 
 
 class Kept:
-    """An append-only file of results, one JSON object a line, found by their key.
+    """An append-only file of results, one JSON object a line, each with its ``key``.
 
-    A line is written at once and whole; one that was cut off by a crash is passed over when the
+    Lines are written at once and whole; one that was cut off by a crash is passed over when the
     file is read. Lines of other scenarios, or of other versions, have other keys and stay.
 
     Parameters
     ----------
     path : Path
-        The file; made with its folder when the first result is kept.
+        The file; made with its folder when something is added.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
-    def load(self) -> dict[str, Any]:
-        """Return every result in the file by its key; of two with one key the later.
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield every whole line of the file.
 
         Raises
         ------
@@ -41,35 +45,37 @@ class Kept:
             If the file is there and cannot be read.
         """
         try:
-            lines = self._path.read_bytes().split(b"\n")
+            lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
-            return {}
+            return
         except OSError as error:
             raise self._unusable(error) from error
-        found = {}
         for line in lines:
             try:
-                entry = json.loads(line)
-                found[str(entry["key"])] = entry["result"]
-            except (ValueError, KeyError, TypeError, RecursionError):
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 continue  # cut off, or not ours
-        return found
+            if isinstance(row, dict) and isinstance(row.get("key"), str):
+                yield row
 
-    def keep(self, key: str, result: object) -> None:
-        """Append a result.
+    def add(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Append results; without any make the file, so that it is known to be writable.
 
         Raises
         ------
         InputError
             If the file cannot be written.
         """
-        # a line end on both sides: what a crash left unfinished stays a line of its own
-        line = json.dumps({"key": key, "result": result}, allow_nan=False)
-        data = f"\n{line}\n".encode()
+        text = "".join(
+            f"{json.dumps(row, separators=(',', ':'), allow_nan=False)}\n" for row in rows
+        )
+        data = text.encode()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
+                if data and _torn(file):  # what a crash left unfinished stays a line of its own
+                    data = b"\n" + data
                 while data:
                     data = data[os.write(file, data) :]
             finally:
@@ -79,7 +85,17 @@ class Kept:
 
     def _unusable(self, error: OSError) -> InputError:
         message = f"must be a file of results that can be read and written, got: {error.strerror}"
-        return InputError(Problem(f"{message}; choose another folder", file=str(self._path)))
+        said = f"{message}; free space, or choose another folder with --out"
+        return InputError(Problem(said, file=str(self.path)))
+
+
+def _torn(file: int) -> bool:
+    """Return whether an open file ends in the middle of a line."""
+    end = os.lseek(file, 0, os.SEEK_END)
+    if not end:
+        return False
+    os.lseek(file, end - 1, os.SEEK_SET)
+    return os.read(file, 1) != b"\n"
 
 
 def digest(*parts: object) -> str:
@@ -103,3 +119,19 @@ def files_digest(texts: Iterable[str], folder: Path) -> dict[str, str]:
         except (OSError, ValueError):  # no path, or one that cannot be read: the run will tell
             continue
     return found
+
+
+@functools.cache
+def code_digest(root: Path = Path(planner.__file__).parent) -> str:
+    """Return a digest of the program's text, without what only shows results.
+
+    What was kept by another text of it is not used: a version number does not tell of a change
+    between two versions.
+    """
+    found = hashlib.sha256(planner.__version__.encode())
+    for path in sorted(root.rglob("*.py")):
+        place = path.relative_to(root)
+        if place.parts[0] not in _SHOWING:
+            found.update(f"\0{place.as_posix()}\0".encode())
+            found.update(path.read_bytes())
+    return found.hexdigest()

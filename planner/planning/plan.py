@@ -27,7 +27,7 @@ from planner.planning.runner import Runner, Setup
 from planner.planning.search import KEEP, Search
 from planner.planning.sizing import bounded
 from planner.planning.space import candidates
-from planner.planning.store import Store, default_path
+from planner.planning.store import Store, cached
 from planner.planning.workload import Workload
 from planner.scenario.dump import scenario_json
 from planner.scenario.plan import PlanSpec
@@ -97,18 +97,15 @@ def plan(
     workload = Workload(scenario, objectives_of(scenario))
     _check_size(scenario, workload)
     space = candidates(scenario, spec, profile)
-    kept = Store(store or default_path(), read=resume)
+    kept = Store(store or cached(workload.digest), read=resume)
     runner = partial(Runner, store=kept, jobs=jobs or _cores(), backend=backend)
-    try:
-        with runner(_setup(workload, profile), scheduler=scheduler).started() as running:
-            search = Search(running, space, constraints, progress)
-            found = search.run()
-            again = partial(_again, search)
-            why = None if found else infeasible.explain(search, again)
-            parts = explained(search, found, again) if found else Parts()
-            today = _today(search)
-    finally:
-        kept.close()
+    with runner(_setup(workload, profile), scheduler=scheduler).started() as running:
+        search = Search(running, space, constraints, progress)
+        found = search.run()
+        again = partial(_again, search)
+        why = None if found else infeasible.explain(search, again)
+        parts = explained(search, found, again) if found else Parts()
+        today = _today(search)
     return Plan(
         context=context_of(scenario, search, profile, command),
         recommendation=parts.recommendation,

@@ -1,20 +1,24 @@
-"""What was evaluated, kept in a file that only grows: a killed search goes on where it was."""
+"""The evaluations of searches, by candidate, and the files of them in the user's cache."""
 
 from __future__ import annotations
 
-import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import InputError
+from planner.planning.kept import Kept
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import TextIO
 
 #: Name of the file in a folder.
 FILE = "evaluations.jsonl"
+#: Most that the files in the user's cache hold together [bytes].
+MOST_BYTES = 256 * 2**20
+#: Those that no search has used for so long are dropped [s].
+MOST_AGE_S = 90 * 86_400.0
 
 
 class Store:
@@ -22,13 +26,12 @@ class Store:
 
     Each line is one evaluation, a JSON object with its ``key``, ``candidate`` and ``value``. The
     key is a digest of everything that the value depends on (traffic, objectives, coefficients,
-    limits, replicas, program), so that a line is right for ever or never asked for. A line that
-    was cut short, as the last one of a process that was killed, is skipped.
+    limits, replicas, program), so that a line is right for ever or never asked for.
 
     Parameters
     ----------
-    path : Path or None
-        The file, made where there is none; None keeps everything in memory.
+    path : Path
+        The file, made where there is none.
     read : bool
         Whether to use what is in it.
 
@@ -38,45 +41,16 @@ class Store:
         If it cannot be read or written.
     """
 
-    def __init__(self, path: Path | None, *, read: bool = True) -> None:
+    def __init__(self, path: Path, *, read: bool = True) -> None:
         self.path = path
-        self.reused = 0
         self._by_candidate: dict[str, dict[str, Any]] = {}
         self._keys: set[str] = set()
-        self._file: TextIO | None = None
-        if path is None:
-            return
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torn = self._read(path, use=read)
-            self._file = path.open("a", encoding="utf-8")
-            if torn:
-                self._file.write("\n")
-        except OSError as error:
-            raise InputError(
-                f"must be a file that can be read and written, got {str(path)!r}: "
-                f"{error.strerror or error}; choose another folder with --out"
-            ) from error
-
-    def _read(self, path: Path, *, use: bool) -> bool:
-        """Take in the lines of the file; return whether the last one was cut short."""
-        if not path.exists():
-            return False
-        content = path.read_bytes()
-        if use:
-            for line in content.splitlines():
-                self._take(line)
+        self._kept = Kept(path)
+        self._kept.add(())
+        for row in self._kept.rows() if read else ():
+            if isinstance(row.get("candidate"), str) and "value" in row:
+                self._remember(row["key"], row["candidate"], row["value"])
         self.reused = len(self._keys)
-        return bool(content) and not content.endswith(b"\n")
-
-    def _take(self, line: bytes) -> None:
-        try:
-            row = json.loads(line)
-            key, candidate, value = row["key"], row["candidate"], row["value"]
-        except (ValueError, TypeError, KeyError):
-            return  # cut short
-        if isinstance(key, str) and isinstance(candidate, str):
-            self._remember(key, candidate, value)
 
     def _remember(self, key: str, candidate: str, value: Any) -> None:  # noqa: ANN401 - JSON
         self._keys.add(key)
@@ -97,30 +71,45 @@ class Store:
         InputError
             If they cannot be written.
         """
-        lines = []
-        for key, row in rows.items():
-            if key not in self._keys:
-                self._remember(key, row["candidate"], row["value"])
-                lines.append(json.dumps(row, separators=(",", ":")) + "\n")
-        if self._file is None or not lines:
-            return
-        try:
-            self._file.write("".join(lines))
-            self._file.flush()
-        except OSError as error:
-            raise InputError(
-                f"must be a file that can be written, got {str(self.path)!r}: "
-                f"{error.strerror or error}; free space, or choose another folder with --out"
-            ) from error
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        new = [row for key, row in rows.items() if key not in self._keys]
+        for row in new:
+            self._remember(row["key"], row["candidate"], row["value"])
+        if new:
+            self._kept.add(new)
 
 
-def default_path() -> Path:
-    """Return the file in the user's cache that searches without a folder of their own share."""
+def cache_folder() -> Path:
+    """Return the user's cache, where searches without a folder of their own keep what they do."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return cache / "latency-planner" / FILE
+    return cache / "latency-planner"
+
+
+def cached(traffic: str, *, most_bytes: int = MOST_BYTES, most_age_s: float = MOST_AGE_S) -> Path:
+    """Return the file in the user's cache of all searches for some traffic.
+
+    Makes room first: files that were not used for long, and then those that were used longest
+    ago, are dropped whole, until the others are small enough together.
+
+    Parameters
+    ----------
+    traffic : str
+        Digest of the traffic.
+    most_bytes, most_age_s : int, float
+        Of all files, and since a file was used last. [bytes], [s]
+    """
+    folder = cache_folder()
+    own = folder / f"evaluations-{traffic[:16]}.jsonl"
+    with suppress(OSError):  # there is none yet, or the store will say why it cannot be used
+        os.utime(own)
+    used = {}
+    for path in folder.glob("evaluations*.jsonl"):
+        with suppress(OSError):  # another search dropped it
+            found = path.stat()
+            used[path] = (found.st_mtime, found.st_size)
+    room = most_bytes
+    for path, (last, size) in sorted(used.items(), key=lambda each: each[1], reverse=True):
+        room -= size
+        if room < 0 or time.time() - last > most_age_s:
+            with suppress(OSError):
+                path.unlink()
+    return own

@@ -16,7 +16,7 @@ from planner.errors import InputError, Problem
 from planner.evaluate import simulate
 from planner.planning.cells import cell_of, flat
 from planner.planning.grid import Source, document_of, read_axes, today
-from planner.planning.kept import Kept, digest, files_digest
+from planner.planning.kept import Kept, code_digest, digest, files_digest
 from planner.scenario.document import read_text
 from planner.scenario.reader import read_scenario
 
@@ -164,14 +164,14 @@ def sweep_source(
     ]
     kept = Kept(store) if store is not None else None
     keys = _keys(source, settings) if kept else [""] * len(settings)
-    known = kept.load() if kept else {}
+    known = _known(kept) if kept else {}
     done = {k: known[key] for k, key in enumerate(keys) if key in known}
     left = [k for k in range(len(settings)) if k not in done]
     progress(len(done) / len(settings))
     for k, result in _evaluate(source, [(k, settings[k]) for k in left], jobs):
         done[k] = result
         if kept is not None and result["error"] is None:  # a reason may go away: memory, a file
-            kept.keep(keys[k], result)
+            kept.add([{"key": keys[k], "result": result}])
         progress(len(done) / len(settings))
     _refuse_if_all_failed([done[k] for k in sorted(done)])
     cells = tuple(
@@ -184,11 +184,19 @@ def sweep_source(
     return Sweep(title, axes, cells, tuple(today(source, axis) for axis in axes), command)
 
 
+def _known(kept: Kept) -> dict[str, dict[str, Any]]:
+    """Return the cells of a file by key; of two with one key the later."""
+    return {row["key"]: row["result"] for row in kept.rows() if isinstance(row.get("result"), dict)}
+
+
 def _keys(source: Source, settings: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the key of each cell in the store: of all that its result follows from."""
     document = document_of(source)
     base = digest(
-        __version__, source.seed, document.data, files_digest(_texts(document.data), source.folder)
+        code_digest(),
+        source.seed,
+        document.data,
+        files_digest(_texts(document.data), source.folder),
     )
     values = {each.partition("=")[2].strip() for cell in settings for each in cell}
     files = files_digest(values, source.folder)

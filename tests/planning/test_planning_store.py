@@ -1,13 +1,14 @@
 """The store: nothing lost, nothing believed that was cut short."""
 
 import json
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.planning.store import Store
+from planner.planning.store import Store, cache_folder, cached
 
 ROWS = {f"k{n}": {"key": f"k{n}", "candidate": f"c{n % 2}", "value": n / 3} for n in range(5)}
 
@@ -16,11 +17,9 @@ def test_evaluations_come_back(tmp_path):
     path = tmp_path / "deep" / "e.jsonl"
     store = Store(path)
     store.add(ROWS)
-    store.close()
     again = Store(path)
     assert again.reused == 5
     assert again.known("c1") == {"k1": 1 / 3, "k3": 1.0}
-    again.close()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -30,16 +29,13 @@ def test_a_file_cut_anywhere_gives_its_whole_lines_and_can_be_added_to(tmp_path,
     path.unlink(missing_ok=True)
     store = Store(path)
     store.add(ROWS)
-    store.close()
     content = path.read_bytes()[:cut]
     path.write_bytes(content)
     torn = Store(path)
     assert torn.reused >= content.count(b"\n")
     torn.add(ROWS)
-    torn.close()
     whole = Store(path)
     assert whole.reused == len(ROWS)
-    whole.close()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
@@ -49,9 +45,7 @@ def test_any_file_can_be_read(tmp_path, content):
     path.write_bytes(content)
     store = Store(path)
     store.add(ROWS)
-    store.close()
     again = Store(path)
-    again.close()
     assert again._keys >= ROWS.keys()
 
 
@@ -61,10 +55,69 @@ def test_without_resume_nothing_is_read_but_all_is_kept(tmp_path):
     store = Store(path, read=False)
     assert store.known("c") == {}
     store.add(ROWS)
-    store.close()
     assert len(path.read_text().splitlines()) == 6
 
 
 def test_a_folder_in_its_place_is_an_error_that_says_so(tmp_path):
     with pytest.raises(InputError, match=r"must be a file .*--out"):
         Store(tmp_path)
+
+
+@pytest.fixture
+def folder():
+    """Return the cache with files a, b, c of 100 bytes each, last used 3, 2 and 1 hours ago."""
+    found = cache_folder()
+    found.mkdir(parents=True)
+    for hours, name in ((3, "a"), (2, "b"), (1, "c")):
+        path = found / f"evaluations-{name}.jsonl"
+        path.write_text("x" * 100)
+        used = path.stat().st_mtime - 3600 * hours
+        os.utime(path, (used, used))
+    (found / "other.txt").write_text("not ours")
+    return found
+
+
+def left(folder):
+    return sorted(each.stem.removeprefix("evaluations-") for each in folder.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [
+        ({}, ["a", "b", "c"]),
+        ({"most_bytes": 300}, ["a", "b", "c"]),
+        ({"most_bytes": 299}, ["b", "c"]),
+        ({"most_bytes": 150}, ["c"]),
+        ({"most_bytes": 99}, []),
+        ({"most_age_s": 2.5 * 3600}, ["b", "c"]),
+        ({"most_age_s": 0.5 * 3600}, []),
+    ],
+)
+def test_what_was_used_longest_ago_is_dropped_whole_from_the_cache(folder, limits, names):
+    cached("d", **limits)
+    assert left(folder) == names
+    assert (folder / "other.txt").exists()
+
+
+def test_what_is_used_again_is_no_longer_the_oldest(folder):
+    assert cached("a", most_bytes=200) == folder / "evaluations-a.jsonl"
+    assert left(folder) == ["a", "c"]
+
+
+def test_traffic_has_a_file_of_its_own_and_an_early_file_of_all_is_dropped_with_time(folder):
+    early = folder / "evaluations.jsonl"
+    early.write_text("x" * 100)
+    os.utime(early, (0, 0))
+    assert cached("0123456789abcdef0123") == folder / "evaluations-0123456789abcdef.jsonl"
+    assert not early.exists()
+
+
+def test_a_search_makes_room_in_the_cache_and_uses_its_file_again(planned, folder):
+    old = folder / "evaluations-old.jsonl"
+    old.write_text("x")
+    os.utime(old, (0, 0))
+    first, again = planned(store=None), planned(store=None)
+    assert not old.exists()
+    assert len(left(folder)) == 4
+    assert first.method["evaluations_reused"] == 0
+    assert again.method["evaluations_reused"] == first.method["evaluations"]
