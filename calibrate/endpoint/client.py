@@ -11,7 +11,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 from calibrate.endpoint.stream import StreamedAnswer, StreamError
 from planner.errors import InputError
@@ -75,7 +75,15 @@ class Target:
 
     def without_key(self, text: str) -> str:
         """Return what a server said, on one line, cut, and without the key."""
-        hidden = text.replace(self.key, "***") if self.key else text
+        hidden = text
+        if self.key:  # as it is, and as JSON or an address writes it
+            for form in (
+                self.key,
+                json.dumps(self.key)[1:-1],
+                quote(self.key),
+                quote_plus(self.key),
+            ):
+                hidden = hidden.replace(form, "***")
         return plain(" ".join(hidden.split()))[:MAX_SAID]
 
 

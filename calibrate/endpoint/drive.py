@@ -82,12 +82,13 @@ async def run_sweep(
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
         if not target.model:
-            target = replace(target, model=await served_model(session, target))
+            within = replace(target, timeout_s=min(target.timeout_s, sweep.max_seconds))
+            target = replace(target, model=await served_model(session, within))
         with EndpointJournal(path, sweep.header(target)) as journal:
             opened(journal)
             left = [k for k in range(len(sweep.rates)) if sweep.name(k) not in journal]
             if left:
-                await _warm_up(session, sweep, target)
+                await _warm_up(session, sweep, target, ends)
             for done, number in enumerate(left):
                 run = EndpointRun(
                     sweep, target, session=session, journal=journal, number=number, ends=ends
@@ -97,10 +98,17 @@ async def run_sweep(
                 advance((done + 1) / len(left))
 
 
-async def _warm_up(session: aiohttp.ClientSession, sweep: Sweep, target: Target) -> None:
-    """Send a few requests one by one, so that a server that cannot answer is found out at once."""
+async def _warm_up(
+    session: aiohttp.ClientSession, sweep: Sweep, target: Target, ends: float
+) -> None:
+    """Send a few requests one by one, so that a server that cannot answer is found out at once.
+
+    None of them waits longer than until `ends`.
+    """
     for request in range(WARMUP):
-        answer = await ask(session, target, sweep.prompt(0, request), sweep.output(request))
+        left = max(0.0, ends - time.perf_counter())
+        within = replace(target, timeout_s=min(target.timeout_s, max(left, 1e-3)))
+        answer = await ask(session, within, sweep.prompt(0, request), sweep.output(request))
         if not answer.error:
             continue
         hint = ""
@@ -108,6 +116,8 @@ async def _warm_up(session: aiohttp.ClientSession, sweep: Sweep, target: Target)
             hint = "; see --key-env"
         elif answer.error.startswith(("HTTP 400", "HTTP 422")) and target.ignore_eos:
             hint = "; try --no-ignore-eos"
+        elif answer.error.startswith("HTTP 429"):
+            hint = "; the server limits requests: wait, and lower --rate"
         elif answer.error.startswith("HTTP 404"):
             hint = "; see --model and --api"
         raise InputError(f"{target.path}: must answer, got {answer.error}{hint}")

@@ -85,7 +85,8 @@ class StreamedAnswer:
         if not isinstance(event, dict):
             raise StreamError("malformed event")
         if event.get("error"):
-            raise StreamError(f"error in the stream: {json.dumps(event['error'])[:200]}")
+            # whole: whoever repeats it takes the key out before it is cut
+            raise StreamError(f"error in the stream: {json.dumps(event['error'])}")
         self._count(event.get("usage"))
         choices = event.get("choices")
         for choice in choices if isinstance(choices, list) else ():
@@ -112,9 +113,3 @@ class StreamedAnswer:
             self.events += 1
         if choice.get("finish_reason"):
             self.done = True
-
-
-def _tokens(value: Any) -> int | None:  # noqa: ANN401 - JSON
-    """Return a believable number of tokens, None for anything else."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value <= MAX_TOKENS else None

@@ -14,12 +14,18 @@ class Server:
     """Answers completions and chats token by token; `mood` says how.
 
     ``good``, ``no usage``, ``status <n>``, ``malformed``, ``in-stream error``, ``disconnect``,
-    ``cut``, ``no stream``, ``silent`` (never answers), ``redirect``. With `after`, the first
-    so many requests are answered well.
+    ``cut``, ``no stream``, ``silent`` (never answers), ``stall`` (a token, then nothing), ``huge``
+    (a line without end), ``garbage`` (bytes), ``echo`` (an error with the key in it after as many
+    characters as `padding`), ``redirect`` (to `elsewhere`, also of the models). With `after`, the
+    first so many requests are answered well.
     """
 
-    def __init__(self, mood="good", *, after=0, key="", gap_s=0.0, models=("small",)):
+    def __init__(
+        self, mood="good", *, after=0, key="", gap_s=0.0, models=("small",), elsewhere="", padding=0
+    ):
         self.mood, self.after, self.key, self.gap_s, self.models = mood, after, key, gap_s, models
+        self.elsewhere, self.padding = elsewhere or "http://example.invalid", padding
+        self.paths = []
         self.bodies, self.headers = [], []
         self.url = ""
         self._loop = asyncio.new_event_loop()
@@ -43,6 +49,7 @@ class Server:
     async def _main(self):
         self._stop = asyncio.Event()
         app = web.Application()
+        app.middlewares.append(self._note)
         app.router.add_get("/v1/models", self._models)
         app.router.add_post("/v1/completions", self._answer)
         app.router.add_post("/v1/chat/completions", self._answer)
@@ -56,7 +63,14 @@ class Server:
         await self._stop.wait()
         await runner.cleanup()
 
+    @web.middleware
+    async def _note(self, request, handler):
+        self.paths.append(request.path)
+        return await handler(request)
+
     async def _models(self, request):
+        if self.mood == "redirect":
+            raise web.HTTPTemporaryRedirect(f"{self.elsewhere}/v1/models")
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
             return web.json_response({"error": "no"}, status=401)
         return web.json_response({"data": [{"id": name} for name in self.models]})
@@ -72,7 +86,7 @@ class Server:
             said = f"failed; {request.headers.get('Authorization')}"
             return web.Response(status=int(mood.split()[1]), text=said)
         if mood == "redirect":
-            raise web.HTTPFound("http://example.invalid/")
+            raise web.HTTPTemporaryRedirect(f"{self.elsewhere}{request.path}")
         if mood == "no stream":
             return web.json_response({"choices": [{"text": "all at once"}]})
         if mood == "silent":
@@ -91,10 +105,7 @@ class Server:
             await asyncio.sleep(self.gap_s)
             said = {"delta": {"content": "x"}} if chat else {"text": "x"}
             await self._event(response, {"choices": [said]})
-            if mood == "malformed":
-                await response.write(b"data: {not json\n\n")
-            if mood == "in-stream error":
-                await self._event(response, {"error": {"message": "out of memory"}})
+            await self._misbehave(response, request, mood)
             if mood == "disconnect" and number == 0:
                 request.transport.abort()
                 return
@@ -108,6 +119,23 @@ class Server:
             counts = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": body["max_tokens"]}
             await self._event(response, {"choices": [], "usage": counts})
         await response.write(b"data: [DONE]\n\n")
+
+    async def _misbehave(self, response, request, mood):
+        """Do what a server should not after its first token."""
+        if mood == "malformed":
+            await response.write(b"data: {not json\n\n")
+        if mood == "stall":
+            await asyncio.sleep(3600)
+        if mood == "garbage":
+            await response.write(bytes(range(256)) * 4 + b"\ndata: \xff\xfe\n\n")
+        if mood == "huge":
+            for _ in range(3000):
+                await response.write(b"x" * 2**16)
+        if mood == "echo":
+            said = f"{'x' * self.padding}{request.headers.get('Authorization')}"
+            await self._event(response, {"error": {"message": said}})
+        if mood == "in-stream error":
+            await self._event(response, {"error": {"message": "out of memory"}})
 
     async def _event(self, response, event):
         await response.write(f"data: {json.dumps(event)}\n\n".encode())

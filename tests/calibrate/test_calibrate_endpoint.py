@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pytest
@@ -111,7 +112,7 @@ def test_without_the_servers_count_events_are_counted(tmp_path):
 SECRET = "sk-very-secret-0123456789"  # noqa: S105 - of nobody
 
 
-@pytest.mark.parametrize("mood", ["good", "status 500"])
+@pytest.mark.parametrize("mood", ["good", "status 500", "echo", "disconnect"])
 def test_the_key_is_sent_and_nowhere_else(tmp_path, monkeypatch, mood):
     monkeypatch.setenv("MY_KEY", SECRET)
     with Server(mood, after=5, key=SECRET) as server:
@@ -123,6 +124,40 @@ def test_the_key_is_sent_and_nowhere_else(tmp_path, monkeypatch, mood):
         assert SECRET not in file.read_text()
     assert "import its rows.csv" in refused(planner("import", tmp_path / "requests.jsonl"))
     assert SECRET not in repr(Target("http://x/v1", "chat", "m", False, 1.0, SECRET))
+
+
+@pytest.mark.parametrize("padding", range(140, 200, 6))
+def test_no_part_of_the_key_is_left_where_a_message_is_cut(tmp_path, monkeypatch, padding):
+    monkeypatch.setenv("MY_KEY", SECRET)
+    with Server("echo", key=SECRET, padding=padding) as server:
+        ran = measure(server, tmp_path, "--key-env", "MY_KEY")
+    assert "error in the stream" in refused(ran)
+    assert SECRET[:6] not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("key", ['a"b\\c/d', "x+y=z&w"])
+def test_the_key_is_hidden_as_json_and_addresses_write_it(key):
+    target = Target("http://x/v1", "chat", "m", False, 1.0, key)
+    for form in (key, json.dumps(key), quote(key), quote_plus(key)):
+        assert key[-3:] not in target.without_key(f"said {form}")
+
+
+@pytest.mark.parametrize("model", [(), ("--model", "small")])
+def test_a_redirect_does_not_carry_the_key_to_another_host(tmp_path, monkeypatch, model):
+    monkeypatch.setenv("MY_KEY", SECRET)
+    with Server() as other, Server("redirect", elsewhere=other.url) as server:
+        ran = measure(server, tmp_path, "--key-env", "MY_KEY", *model)
+    assert "HTTP 307" in refused(ran)
+    assert server.paths
+    assert not other.paths
+    assert SECRET not in ran.out + ran.err
+
+
+def test_a_silent_server_is_given_up_when_the_time_is_over_whatever_an_answer_may_take(tmp_path):
+    few = ("--rate", "100", "--requests", "2", "--timeout", "3600", "--max-seconds", "1")
+    with Server("silent") as server:
+        assert "no complete answer within" in refused(measure(server, tmp_path, few=few))
+    assert len(server.bodies) == 1
 
 
 def test_a_wrong_key_or_none_ends_it_at_once(tmp_path, monkeypatch):
@@ -148,18 +183,26 @@ def test_a_wrong_key_or_none_ends_it_at_once(tmp_path, monkeypatch):
         ("disconnect", "ClientPayloadError"),
         ("cut", "the stream ended before the answer"),
         ("no stream", "no token in the answer; is it a stream?"),
-        ("redirect", "HTTP 302"),
+        ("redirect", "HTTP 307"),
         ("silent", "no complete answer within 0.5 s"),
+        ("stall", "no complete answer within 0.5 s"),
+        ("garbage", "malformed event"),
+        ("huge", "event of more than 1,048,576 bytes"),
+        ("status 429", "HTTP 429: failed; None; the server limits requests: wait, and lower"),
     ],
 )
 def test_a_server_that_cannot_answer_is_found_out_before_the_sweep(tmp_path, mood, said):
     with Server(mood) as server:
-        assert said in refused(measure(server, tmp_path, "--timeout", "0.5"))
+        args = ("--timeout", "0.5", "--model", "small")
+        assert said in refused(measure(server, tmp_path, *args))
     assert len(server.bodies) == 1
     assert not (tmp_path / "rows.csv").exists()
 
 
-@pytest.mark.parametrize("mood", ["status 503", "disconnect", "malformed", "cut", "silent"])
+@pytest.mark.parametrize(
+    "mood",
+    ["status 503", "status 429", "disconnect", "malformed", "cut", "silent", "stall", "garbage"],
+)
 def test_failures_on_the_way_stop_the_sweep_and_what_was_measured_is_kept(tmp_path, mood):
     few = ("--rate", "300", "--requests", "60", "--timeout", "0.5")
     with Server(mood, after=3 + 20) as server:
