@@ -405,3 +405,17 @@ def test_endless_events_are_cut_short():
         answer.feed(b"x", 0.0)
     with pytest.raises(StreamError, match="malformed"):
         StreamedAnswer().feed(b"data: " + b"[" * 100_000 + b"\n", 0.0)
+
+
+def test_a_fault_of_ours_shows_no_key_in_its_traceback(tmp_path, monkeypatch):
+    async def broken(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr("calibrate.endpoint.drive.ask", broken)
+    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("PLANNER_DEBUG", "1")
+    with Server(key=SECRET) as server:
+        ran = measure(server, tmp_path, "--key-env", "MY_KEY")
+    assert ran.code == 1
+    assert "RuntimeError: broken" in ran.err
+    assert SECRET not in ran.out + ran.err

@@ -259,3 +259,12 @@ def test_without_an_engine_there_is_nothing_to_compare_with(file, monkeypatch, c
 def test_a_problem_is_named_with_its_place(file, monkeypatch, capsys):
     assert run_command(monkeypatch, str(file), "--engine", "--set", "fleet.replicas=2") == 2
     assert "fleet.replicas: must be 1" in capsys.readouterr().err
+
+
+def test_our_own_engine_keeps_every_token_and_says_so(file):
+    windows = ("service.model.sliding_window=16", "service.model.n_windowed_layers=1")
+    system = build_system(load(file, *windows))
+    with pytest.raises(InputError, match="must be true, since this engine keeps every token"):
+        limits_of(system)
+    kept = load(file, *windows, "service.engine.disable_hybrid_kv_cache_manager=true")
+    assert limits_of(build_system(kept)).blocks == 40
