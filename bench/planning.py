@@ -1,7 +1,8 @@
-"""How right plans are: against brute force, and against independent long runs.
+"""How right plans are, against brute force and against independent long runs, and how fast.
 
 ``python bench/planning.py brute`` for five spaces of 200 candidates or more,
-``python bench/planning.py calibrated [N]`` for N random scenarios, by default 100.
+``python bench/planning.py calibrated [N]`` for N random scenarios, by default 100;
+``python bench/planning.py timed`` for spaces of 540 and of 5,120 candidates.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import math
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +59,20 @@ FEW = (
     "{devices: [L4, L40S, A100-SXM-80GB, H100-SXM-80GB], tensor_parallel: [1], "
     "weights: [bf16, fp8], kv_cache: [bf16], max_num_batched_tokens: [2048]}"
 )
+FIVE = "[L4, L40S, A100-SXM-80GB, H100-SXM-80GB, H200-SXM-141GB]"
+LARGE = [
+    (
+        f"{{devices: {FIVE}, tensor_parallel: [1, 2, 4], weights: [bf16, fp8, int8], "
+        "kv_cache: [bf16, fp8], max_num_seqs: [128, 256], "
+        "max_num_batched_tokens: [1024, 2048, 8192]}"
+    ),
+    (
+        f"{{devices: {FIVE}, tensor_parallel: [1, 2, 4, 8], weights: [bf16, fp8, int8, int4], "
+        "kv_cache: [bf16, fp8], max_num_seqs: [64, 128, 256, 512], "
+        "max_num_batched_tokens: [1024, 2048, 4096, 8192], "
+        "scheduler: [{kind: chunked}, {kind: prefill_first}]}"
+    ),
+]
 POISSON = "{{kind: poisson, rate: {} req/s}}"
 BURSTY = "{{kind: gamma, rate: {} req/s, cv: 2}}"
 SPACES = [
@@ -138,6 +154,27 @@ def brute() -> None:
         )
 
 
+def timed() -> None:
+    """Print how long plans take for an hour of chat at 50 req/s, in one process."""
+    easy = ("llama-3.1-8b", "ttft:p95<300ms; tpot:p95<40ms")
+    hard = ("gemma-3-27b", "ttft:p95<800ms; tpot:p95<50ms")
+    for (model, objectives), space in product((easy, hard), LARGE):
+        one = scenario(
+            model, POISSON.format(50), 800, 150, objectives, duration=3600, plan=space
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.process_time(), time.monotonic()
+            plan = planning.plan(one, store=Path(folder) / "e.jsonl", jobs=1)
+            spent, took = time.process_time() - began[0], time.monotonic() - began[1]
+        option = plan.recommendation.option if plan.recommendation else None
+        print(
+            f"{plan.counts.total:,} candidates, {plan.method['requests']:,} requests, "
+            f"{plan.counts.simulated} simulated: {spent:.0f} CPU-s, {took:.0f} s; "
+            f"{option and (option.replicas, option.candidate.device_name, option.usd_per_hour)}",
+            flush=True,
+        )
+
+
 def uncertain(folder: str, rng: np.random.Generator) -> Path:
     """Write a profile whose coefficients have errors of 2 to 8 %, and return its path."""
     content = load_profile("assumed").model_dump(mode="json")
@@ -189,6 +226,8 @@ def calibrated(count: int) -> None:
             total += 1
             met += found.holds
             stated.append(option.probability)
+            if total % 10 == 0:
+                print(f"  {met} of {total}", flush=True)
             if not found.holds:
                 ratios = [(round(t.ratio, 4), round(t.allowed, 4)) for t in found.tallies]
                 print(f"  {k}: missed, P {option.probability:.3f}, {ratios}, unsure {unsure}")
@@ -199,5 +238,7 @@ if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else "brute"
     if what == "brute":
         brute()
+    elif what == "timed":
+        timed()
     else:
         calibrated(int(sys.argv[2]) if len(sys.argv) > 2 else 100)

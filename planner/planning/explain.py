@@ -10,7 +10,7 @@ from planner.planning.describe import outcomes
 from planner.planning.evaluation import PLAIN, Variation
 from planner.planning.found import combined
 from planner.planning.option import Outage
-from planner.planning.result import Influence
+from planner.planning.result import MOST_HEADROOM, Influence
 from planner.planning.sizing import smallest
 from planner.planning.uncertainty import errors
 from planner.planning.verify import Verified, replicate
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 #: Change of an input whose error nobody stated, and standard errors of one that has some.
 CHANGE, STANDARD_ERRORS = 0.1, 2.0
-
-#: Most that headroom is looked for, in per cent.
-MOST_HEADROOM = 400
 
 
 def headroom(search: Search, best: Verified) -> float | None:
@@ -51,8 +48,8 @@ def _headroom(evaluator: Evaluator, candidate: Candidate, replicas: int, level: 
         varied = Variation(rate=factor)
         return not evaluator.evaluate(candidate, replicas, level, varied).holds
 
-    first = smallest(breaks, 10, 1, MOST_HEADROOM)
-    return (MOST_HEADROOM if first is None else first - 1) / 100
+    first = smallest(breaks, 10, 1, round(100 * MOST_HEADROOM))
+    return MOST_HEADROOM if first is None else (first - 1) / 100
 
 
 def sensitivity(search: Search, best: Verified) -> list[Influence]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1
+#: Most that headroom is looked for, as a share: so much means at least so much.
+MOST_HEADROOM = 4.0
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Recommendation:
         is a cheaper plan, then what the tightest objective is made of most; last, the limit that
         allows no replica more.
     headroom : float or None
-        Share by which the traffic may grow before an objective is missed; None where clients
-        set the rate.
+        Share by which the traffic may grow before an objective is missed, at most
+        :data:`MOST_HEADROOM`; None where clients set the rate.
     because : str
         One sentence.
     outage : Outage or None

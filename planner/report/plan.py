@@ -117,6 +117,8 @@ def _sections(plan: Plan) -> Iterator[RenderableType]:
         )
         if len(others) > MOST_ON_FRONT:
             yield Text(f"and {len(others) - MOST_ON_FRONT:,} more in --json", style="dim")
+    if any(each.unmeasured for each in (*plan.alternatives, *others)):
+        yield Text("* with speeds or a quality that nobody measured", style="dim")
     yield Text()
     yield _footer(plan)
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.planning.binds import GIVEN
+from planner.planning.result import MOST_HEADROOM
 from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent
 from planner.report.plain import plain
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from planner.planning.option import Option, Outcome
     from planner.planning.result import Difference, Plan
 
+#: Numbers that nobody measured that are listed by name.
+MOST_NAMED = 4
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -133,13 +136,10 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
         if option.watts is not None:
             yield "energy", _energy(option)
         yield "quality", _quality(option)
+        if option.unmeasured:
+            yield "assumed", _listed(option.unmeasured)
         yield "P all met", sure(option.probability)
-        grows = (
-            "set by clients"
-            if found.headroom is None
-            else f"{percent(found.headroom)} more traffic"
-        )
-        yield "headroom", grows
+        yield "headroom", _headroom(found.headroom)
         for k, each in enumerate(found.binds):
             yield "" if k else "binds", _bind(each)
         yield "because", found.because
@@ -147,6 +147,19 @@ def _lines(plan: Plan) -> Iterator[tuple[str, str]]:
         meets = plan.today.probability >= plan.context.confidence
         said = "meets" if meets else "misses"
         yield "today", f"{fleet(plan.today)}: {said} it, P {sure(plan.today.probability)}"
+
+
+def _headroom(share: float | None) -> str:
+    if share is None:
+        return "set by clients"
+    least = "at least " if share >= MOST_HEADROOM else ""
+    return f"{least}{percent(share)} more traffic"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _bind(bind: Bind) -> str:
@@ -173,8 +186,8 @@ def options(title: str, options: Sequence[Option], said: Sequence[str]) -> Rende
     table.add_column(title, header_style="bold", overflow="fold", ratio=3)
     table.add_column("", overflow="fold", style="dim", ratio=4)
     for each, text in zip(options, said, strict=True):
-        settings = each.candidate.settings
-        table.add_row(f"{fleet(each)}, {settings.weights}/{settings.kv_cache}", plain(text))
+        chosen, mark = each.candidate.settings, "*" if each.unmeasured else ""
+        table.add_row(f"{fleet(each)}, {chosen.weights}/{chosen.kv_cache}{mark}", plain(text))
     return table
 
 

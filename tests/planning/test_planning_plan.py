@@ -8,7 +8,9 @@ import jsonschema
 import pytest
 from command_line import planner
 
+from planner.evaluate import simulate
 from planner.report.plan_files import plan_json
+from planner.scenario.reader import read_scenario
 
 SCHEMA = json.loads(files("planner.report").joinpath("plan.schema.json").read_text())
 
@@ -34,6 +36,7 @@ def test_candidates_are_excluded_by_reason_or_simulated(planned):
 def test_more_traffic_never_gives_a_cheaper_plan(planned):
     costs = [cost(planned(f"traffic.rate={rate} req/s")) for rate in (3, 8, 12, 18, 30)]
     assert costs == sorted(costs)
+    assert costs[0] < costs[-1]
 
 
 def test_a_looser_target_never_gives_a_dearer_plan(planned):
@@ -42,6 +45,7 @@ def test_a_looser_target_never_gives_a_dearer_plan(planned):
         for ttft, tpot in ((250, 30), (300, 35), (400, 45), (800, 60), (3000, 90))
     ]
     assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
 
 
 def test_more_confidence_never_gives_a_cheaper_plan(planned):
@@ -57,6 +61,28 @@ def test_spares_survive_the_loss_of_as_many_replicas(planned):
     outage = spared.recommendation.outage
     assert outage.lost == 1
     assert all(each.value <= each.bound for each in outage.outcomes)
+
+
+def test_the_outage_is_a_simulation_in_which_a_replica_fails_halfway(planned, small):
+    recommended = planned("plan.spares=1").recommendation
+    option, outage = recommended.option, recommended.outage
+    half = (20 + 200) / 2
+    settings = option.candidate.settings
+    failing = read_scenario(
+        small.read_text(),
+        overrides=[
+            f"fleet.device={option.candidate.device_name}",
+            f"fleet.replicas={option.replicas + 1}",
+            f"service.settings.weights={settings.weights}",
+            f"fleet.events=[{{at: {half} s, kind: fail, replicas: 1}}]",
+            f"simulation.warmup={half} s",
+        ],
+    )
+    found = simulate(failing).result.whole.objectives
+    for here, there in zip(outage.outcomes, found, strict=True):
+        assert here.value == pytest.approx(there.value, rel=1e-9)
+        undisturbed = option.outcomes[outage.outcomes.index(here)]
+        assert here.value != undisturbed.value
 
 
 def test_availability_decides_the_spares(planned):
@@ -111,15 +137,6 @@ def test_the_front_holds_fleets_of_which_there_is_an_estimate_and_says_so(planne
     assert all(each.probability >= 0.95 for each in plan.pareto)
     assert all(each.usd_per_hour >= best.usd_per_hour for each in in_part)
     assert best.traffic_share == 1
-
-
-def test_headroom_is_what_the_plan_still_carries(planned):
-    plan = planned()
-    replicas = plan.recommendation.option.replicas
-    grown = 12 * (1 + plan.recommendation.headroom + 0.3)
-    more = planned(f"traffic.rate={grown} req/s").recommendation.option
-    assert more.usd_per_hour > plan.recommendation.option.usd_per_hour
-    assert replicas >= 1
 
 
 def test_quality_that_nobody_measured_is_unknown_and_can_be_excluded(planned):

@@ -5,6 +5,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def option(replicas=4, weights="fp8", kv_cache="fp8", **changed):
 
 
 def plan(**changed):
-    best = option(spares=1)
+    best = option(spares=1, unmeasured=("a", "b", "c", "d", "e", "quality"))
     recommendation = Recommendation(
         option=best,
         metrics={},
@@ -88,7 +89,7 @@ def plan(**changed):
         "recommendation": recommendation,
         "alternatives": (
             option(3, probability=0.31, trade="-$0.79/h, misses ttft:p95<300ms (P 0.31)"),
-            option(5, "bf16", "bf16", quality=Quality(0.0, "as stored"),
+            option(5, "bf16", "bf16", quality=Quality(0.0, "as stored"), unmeasured=("a",),
                    trade="+$0.79/h, -0.4 points of quality lost, tightest margin 24 % for 20 %"),
         ),
         "pareto": (best, *(option(n, traffic_share=0.16, probability=0.97) for n in range(6, 15))),
@@ -137,7 +138,9 @@ def test_all_that_is_asked_of_the_answer_is_on_one_screen():
         "$0.49 per million output tokens", "at most 1,400 W",
         "0.22 kWh per million output tokens", "0.4 % lost", "headroom   17 %", "binds      quality",
         "because    3 of them miss", "-$0.79/h, misses", "with 1 lost", "293 ms", "today      6 x",
-        "16 % of the traffic", "and 5 more in --json", "rate +10/-10 %: too few",
+        "16 % of the traffic", "assumed    a, b, c, d and 2 more",
+        "bf16/bf16* +$0.79/h", "* with speeds or a quality that nobody measured",
+        "and 5 more in --json", "rate +10/-10 %: too few",
     ):  # fmt: skip
         assert " ".join(said.split()) in words
     assert len(text.splitlines()) <= 60
@@ -147,6 +150,15 @@ def test_all_that_is_asked_of_the_answer_is_on_one_screen():
 @pytest.mark.parametrize("width", [20, 80, 100, 250])
 def test_no_line_is_wider_than_the_terminal_between_80_and_100_columns(width):
     assert max(map(len, render_plan(plan(), width=width).splitlines())) <= min(max(width, 80), 100)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(None, "set by clients"), (0.17, "17 % more"), (4.0, "at least 400 % more")],
+)
+def test_headroom_that_was_not_found_is_said_to_be_at_least_so_much(share, said):
+    text = render_plan(plan(recommendation=replace(plan().recommendation, headroom=share)))
+    assert f"headroom   {said}" in text
 
 
 def test_colours_are_those_of_a_difference():
