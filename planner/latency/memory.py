@@ -104,15 +104,6 @@ def model_layout(
     return kv_layout(kinds, limits.block_size, pipeline_parallel)
 
 
-def device_kv_bytes_per_token(
-    shape: ModelShape, settings: Settings, tensor_parallel: int = 1, pipeline_parallel: int = 1
-) -> float:
-    """Return the bytes of KV cache per token on the device with the most layers [B]."""
-    layers = math.ceil(shape.n_layers / pipeline_parallel)
-    per_layer = shape.kv_elements_per_layer * settings.kv_bytes
-    return layers * per_layer * kv_share(shape, tensor_parallel)
-
-
 def kv_pool(
     shape: ModelShape,
     device: Device,

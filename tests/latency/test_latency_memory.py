@@ -12,7 +12,7 @@ from planner.catalog.catalogue import find_device, find_model
 from planner.catalog.devices import Device
 from planner.errors import InputError
 from planner.latency.footprint import device_weight_bytes, peak_activation, weight_bytes
-from planner.latency.memory import GIB, device_kv_bytes_per_token, kv_pool
+from planner.latency.memory import GIB, kv_pool, model_layout
 from planner.latency.settings import Settings
 
 LLAMA8, LLAMA70 = find_model("llama-3.1-8b"), find_model("llama-3.1-70b")
@@ -30,6 +30,13 @@ class Limits:
     max_model_len: int | None = None
     kv_tokens: int | None = None
     frees_windows: bool = True
+
+
+def bytes_per_token(shape, settings, tensor_parallel=1, pipeline_parallel=1):
+    """Return the KV cache of a token on one device, of a model without windows."""
+    layout = model_layout(shape, settings, Limits(), tensor_parallel, pipeline_parallel)
+    assert layout.keeps_all
+    return layout.block_bytes / 16
 
 
 def test_the_pool_is_what_utilisation_leaves_of_physical_memory():
@@ -87,13 +94,13 @@ def test_measured_parts_replace_the_estimates():
 )
 def test_a_logged_pool_gives_the_logged_tokens(pool_gib, model, kv_cache, degree, tokens):
     settings = Settings(kv_cache=kv_cache)
-    per_token = device_kv_bytes_per_token(find_model(model), settings, degree)
+    per_token = bytes_per_token(find_model(model), settings, degree)
     assert pool_gib * GIB / per_token == pytest.approx(tokens, rel=1e-3)
 
 
 def test_the_smallest_pool_of_the_ranks_may_be_another_than_the_one_that_is_logged():
     """C04.1 states the pool of one rank of four: its tokens are 1.1 % more than the replica's."""
-    per_token = device_kv_bytes_per_token(find_model("qwen3-235b-a22b"), BF16, 4)
+    per_token = bytes_per_token(find_model("qwen3-235b-a22b"), BF16, 4)
     assert 8.11 * GIB / per_token == pytest.approx(178_880, rel=0.02)
 
 
@@ -153,11 +160,11 @@ def test_the_fullest_pipeline_stage_has_the_most_layers_and_one_table():
 
 def test_kv_heads_are_divided_until_there_is_one_and_then_replicated():
     whole = LLAMA8.kv_bytes_per_token()
-    shares = [device_kv_bytes_per_token(LLAMA8, BF16, tp) / whole for tp in (1, 2, 8, 16, 32)]
+    shares = [bytes_per_token(LLAMA8, BF16, tp) / whole for tp in (1, 2, 8, 16, 32)]
     assert shares == [1, 1 / 2, 1 / 8, 1 / 8, 1 / 8]
     deepseek = find_model("deepseek-v3")
-    assert device_kv_bytes_per_token(deepseek, BF16, 8) == 70272
-    assert device_kv_bytes_per_token(LLAMA8, BF16, 1, 4) == whole / 4
+    assert bytes_per_token(deepseek, BF16, 8) == 70272
+    assert bytes_per_token(LLAMA8, BF16, 1, 4) == whole / 4
 
 
 def test_activations_are_the_larger_of_forward_pass_and_sampler():
