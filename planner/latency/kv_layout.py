@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Groups take the size of the larger kind where it exceeds the smaller by less than this factor.
-PADDED = 1.25
+#: Groups take the size of the larger kind where it exceeds the smaller by less than this factor, as
+#: in current vLLM; 1.25 in earlier versions. No model of the catalogue lies between.
+PADDED = 1.5
 #: Blocks of a group of recurrent layers that a request holds while prefixes are cached: the state,
 #: and the one to go back to (kaito-project/kaito#2052, for vLLM's mode "align").
 STATE_BLOCKS = 2

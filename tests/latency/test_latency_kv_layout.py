@@ -96,6 +96,8 @@ def test_kinds_of_nearly_as_many_layers_have_one_group_each():
     layout = kv_layout([KvLayers(9, 8.0, 100), KvLayers(8, 8.0)], 16)
     assert len(layout.groups) == 2
     assert layout.block_bytes == 9 * 8 * 16
+    apart = kv_layout([KvLayers(12, 8.0, 100), KvLayers(8, 8.0)], 16)
+    assert (len(apart.groups), apart.block_bytes) == (3, 8 * 8 * 16)
 
 
 def test_a_window_needs_no_more_blocks_however_long_the_request():
