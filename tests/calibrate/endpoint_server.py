@@ -40,11 +40,10 @@ class Server:
     def __exit__(self, *_):
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(30)
-        self._loop.close()
 
     def _serve(self):
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._main())
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._main())
 
     async def _main(self):
         self._stop = asyncio.Event()
@@ -61,7 +60,13 @@ class Server:
         self.url = f"http://127.0.0.1:{port}"
         self._ready.set()
         await self._stop.wait()
+        server = runner.server
         await runner.cleanup()
+        for _ in range(3):  # what was accepted at the very end is known and closed only now
+            for connection in server.connections:
+                if connection.transport is not None:
+                    connection.transport.abort()
+            await asyncio.sleep(0)
 
     @web.middleware
     async def _note(self, request, handler):
