@@ -31,6 +31,14 @@ def stages(tmp_path):
     return path
 
 
+@pytest.mark.parametrize("command", ["run", "fit", "show", "endpoint"])
+def test_so_can_every_command_of_the_calibration(command):
+    said = planner("calibrate", command, "--help").out
+    assert "--quiet" in said
+    assert "--verbose" in said
+    assert planner("calibrate", "show", "assumed", "-v").err.startswith("python 3.")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_can_be_quiet_and_verbose(command):
     said = planner(command, "--help").out
@@ -85,6 +93,7 @@ def output_of(layout, tmp_path):
             "--run", "chat_30_r1", "--tolerance", "50%",
         ],
         Layout.POINTS: ["validate", points, "--by", "tp"],
+        Layout.CALIBRATE: ["calibrate", "show", "xeon-1-thread"],
         Layout.IMPORT: ["import", LOADGEN / "profile_export_aiperf.json"],
     }  # fmt: skip
     ran = planner(*arguments[layout], "--json")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calibrate.cli.options import folder_of
+from planner.cli.options import Quiet  # noqa: TC001 - typer reads it
+from planner.cli.shared import progress_of
 from planner.errors import InputError, Notice, PlannerError
-from planner.report.progress import progress
 
 if TYPE_CHECKING:
     from calibrate.endpoint.client import Api
@@ -72,6 +73,7 @@ def endpoint(  # noqa: PLR0917 - typer's options
     max_in_flight: Annotated[
         int, typer.Option(min=1, max=10_000, help="Stop when more wait for an answer.")
     ] = 512,
+    quiet: Quiet = False,
 ) -> str:
     """Measure a live server: requests at each rate, streamed, each one's times recorded."""
     import aiohttp  # noqa: F401, PLC0415 - an extra: missed before anything is done
@@ -93,7 +95,7 @@ def endpoint(  # noqa: PLR0917 - typer's options
     journals: list[EndpointJournal] = []
 
     try:
-        with progress("measuring") as advance:
+        with progress_of("measuring", quiet=quiet) as advance:
             asyncio.run(run_sweep(sweep, target, out / JOURNAL, advance, journals.append))
     except BaseException:
         with contextlib.suppress(PlannerError):  # what ended it is what is to be said

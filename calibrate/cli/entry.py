@@ -8,6 +8,7 @@ from calibrate.cli.endpoint import endpoint
 from calibrate.cli.fit import fit
 from calibrate.cli.run import run
 from calibrate.cli.show import show
+from planner.cli.options import mannered
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,7 +20,7 @@ app = typer.Typer(
 
 
 for command in (run, fit, show, endpoint):
-    app.command()(command)
+    app.command()(mannered(command))
 
 
 @app.command(
@@ -37,8 +38,13 @@ def quality(context: typer.Context) -> str:
     only = typer.Typer(
         add_completion=False, context_settings={"help_option_names": ["-h", "--help"]}
     )
-    only.command()(command)
-    found = only(args=context.args, prog_name="planner calibrate quality", standalone_mode=False)
+    only.command()(mannered(command))
+    found = only(
+        args=context.args,
+        prog_name="planner calibrate quality",
+        standalone_mode=False,
+        obj=context.obj,
+    )
     if isinstance(found, str):
         return found
     raise typer.Exit(found or 0)  # its help was asked for

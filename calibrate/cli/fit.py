@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calibrate.cli.options import ProfileName, folder_of
+from calibrate.cli.options import ProfileName, folder_of, told
+from planner.cli.options import AsJson, Html  # noqa: TC001 - typer reads it
+from planner.cli.pages import check_html
+from planner.cli.shared import command_line
 from planner.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+#: Files of a fit in its folder; of steps with its residuals.
+PROFILE, FIT = "profile.json", "fit.json"
 #: Options of which several words are taken.
 Words = list[str] | None
 
@@ -62,34 +68,42 @@ def fit(  # noqa: PLR0917 - typer's options
         Words,
         typer.Option(metavar="NAME=VALUE", help="Requests: a coefficient that is not fitted."),
     ] = None,
+    as_json: AsJson = False,
+    html: Html = None,
 ) -> str:
     """Fit the step model to measured steps, or end to end to results of load tests."""
     points = {"--device": device, "--engine": engine, "--dataset": dataset, "--kernels": kernels,
               "--without": without, "--by": by}  # fmt: skip
+    check_html(html)
+    show = partial(told, as_json=as_json, html=html)
     requests = {"--set": overrides, "--run": runs, "--hold": hold}
     if scenario is not None:
         _refuse(points, "a CSV of measured points, without --scenario")
         held = dict(map(_held, hold or ()))
-        return _of_requests(results, out, name, scenario, overrides or (), runs or (), held)
+        text = _of_requests(results, out, name, scenario, overrides or (), runs or (), held)
+        return show(text, (out or results[0].parent) / PROFILE)
     _refuse(requests, "measured requests, with --scenario")
     if len(results) > 1:
         raise InputError("several files must be measured requests, with --scenario")
     (path,) = results
     if not path.name.endswith((".csv", ".csv.gz")):
         _refuse(points, "a CSV of measured points")
-        return _of_steps(path, out, name)
+        return show(_of_steps(path, out, name), (out or path.parent) / FIT)
     if not device or engine is None:
         raise InputError(
             "a CSV must come with --device and --engine, if it holds measured points of "
             "several, or with --scenario, if it holds measured requests"
         )
+    if len(device) > 1 and (as_json or html is not None):
+        raise InputError("--json and --html must come with one --device, which has one profile")
     from calibrate.serving.command import fit_points  # noqa: PLC0415 - start-up
 
     folder = folder_of(out or Path())
-    return fit_points(
+    text = fit_points(
         path, folder, name, device, engine, dataset or (), kernels, without or (),
         by or ("deployment",),
     )  # fmt: skip
+    return show(text, folder / f"{name}.json")
 
 
 def _refuse(given: Mapping[str, Sequence[str] | str | None], place: str) -> None:
@@ -125,7 +139,8 @@ def _of_steps(path: Path, out: Path | None, name: str) -> str:
     from calibrate.measure.journal import read_measurements  # noqa: PLC0415 - start-up
 
     measured = read_measurements(path)
-    return write_results(measured, folder_of(out or path.parent), name, leave_one_out=True)
+    folder = folder_of(out or path.parent)
+    return write_results(measured, folder, name, leave_one_out=True, command=command_line())
 
 
 def _held(text: str) -> tuple[str, float]:

@@ -10,6 +10,7 @@ import typer
 
 from calibrate.models.loaded import SMOLLM2
 from calibrate.quality.study import STUDIED, plot, study
+from planner.cli.options import AsJson, Quiet  # noqa: TC001 - typer reads it
 from planner.errors import InputError
 from planner.report.whole import write_whole
 
@@ -27,17 +28,24 @@ def quality(  # noqa: PLR0917 - typer's options
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the numbers, JSON.")] = None,
     plot_to: Annotated[Path | None, typer.Option("--plot", help="File for the plot, PNG.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> str:
     """Measure perplexity and next-token agreement of compressed variants of a trained model."""
     for file in (out, plot_to):
         if file is not None and not file.parent.is_dir():
             raise InputError(f"must be a file in a folder that is there, got {str(file)!r}")
+
+    def tell(name: str) -> None:
+        if not quiet:
+            typer.echo(f"quality: {name}", err=True)
+
     found = study(
         model,
         [word for word in settings.split(",") if word.strip()],
         device,
         limit=windows,
-        tell=lambda name: typer.echo(f"quality: {name}", err=True),
+        tell=tell,
     )
     if out is not None:
         write_whole(out, found.json().encode(), "--out")
@@ -45,4 +53,4 @@ def quality(  # noqa: PLR0917 - typer's options
         picture = io.BytesIO()
         plot(found, picture)
         write_whole(plot_to, picture.getvalue(), "--plot")
-    return f"{found.about}\n\n{found.table()}"
+    return found.json() if as_json else f"{found.about}\n\n{found.table()}"

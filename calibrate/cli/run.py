@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from calibrate.cli.options import ProfileName, folder_of
+from calibrate.cli.options import ProfileName, folder_of, told
+from planner.cli.options import AsJson, Html, Quiet  # noqa: TC001 - typer reads it
+from planner.cli.pages import check_html
+from planner.cli.shared import command_line, progress_of
 from planner.errors import InputError
-from planner.report.progress import progress
 
 if TYPE_CHECKING:
     import torch
@@ -50,30 +52,37 @@ def run(  # noqa: PLR0917 - typer's options
     quick: Annotated[
         bool, typer.Option("--quick", help="Few points, few variants, no quality: 3 minutes.")
     ] = False,
+    as_json: AsJson = False,
+    html: Html = None,
+    quiet: Quiet = False,
 ) -> str:
     """Measure steps, peaks, links and quality; fit; write profile.json."""
     import torch  # noqa: PLC0415 - an extra
 
-    from calibrate.fit.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
+    from calibrate.fit.results import FIT, JOURNAL, write_results  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models.load import default_device  # noqa: PLC0415 - needs torch
 
+    check_html(html)
     place = default_device() if device is None else device_named(device)
     if threads is not None:
         torch.set_num_threads(threads)
     plan = _plan(model, settings, place, minutes=minutes, windows=windows, quick=quick)
     folder_of(out)
-    with progress("calibrating") as advance:
+    with progress_of("calibrating", quiet=quiet) as advance:
         outcome = calibrate(plan, out / JOURNAL, advance)
     late = f"{outcome.late} points were left for lack of time; the same command goes on with them"
     try:
-        text = write_results(outcome.measured, out, name, leave_one_out=not quick)
+        text = write_results(
+            outcome.measured, out, name, leave_one_out=not quick, command=command_line()
+        )
     except InputError as error:
         if outcome.late:
             raise InputError(f"{error}; {late}") from error
         raise
-    return f"{text}\n{late}.\n" if outcome.late else text
+    text = f"{text}\n{late}.\n" if outcome.late else text
+    return told(text, out / FIT, as_json=as_json, html=html)
 
 
 def _plan(

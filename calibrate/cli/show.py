@@ -7,14 +7,29 @@ from typing import Annotated
 
 import typer
 
+from planner.cli.options import AsJson, Html  # noqa: TC001 - typer reads it
+from planner.cli.pages import check_html, write_html
 
-def show(profile: Annotated[str, typer.Argument(help="profile.json, or a packaged name.")]) -> str:
+
+def show(
+    profile: Annotated[str, typer.Argument(help="profile.json, or a packaged name.")],
+    as_json: AsJson = False,
+    html: Html = None,
+) -> str:
     """Show a profile: what was measured where, coefficients, speedups, quality."""
     from calibrate.fit.show import profile_text  # noqa: PLC0415 - start-up
     from planner.catalog.profile import load_profile  # noqa: PLC0415 - start-up
+    from planner.cli.shared import command_line  # noqa: PLC0415 - start-up
+    from planner.report.calibration import calibration_json  # noqa: PLC0415 - start-up
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
 
-    today = dt.datetime.now(tz=dt.UTC).date()
-    return profile_text(load_profile(profile), today, _this_machine())
+    check_html(html)
+    found = load_profile(profile)
+    content = calibration_json(found, None, command_line())
+    write_html(html, content)
+    if as_json:
+        return indented(content)
+    return profile_text(found, dt.datetime.now(tz=dt.UTC).date(), _this_machine())
 
 
 def _this_machine() -> str | None:

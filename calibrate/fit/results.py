@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calibrate.fit.plots import plot_residuals
 from calibrate.fit.profile import calibration_of
 from calibrate.fit.report import fit_report
 from calibrate.fit.show import measured_text
 from planner.errors import InputError
+from planner.report.calibration import calibration_json
+from planner.report.json import indented
 from planner.report.whole import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.step_model import Floats
     from calibrate.measure.journal import Measurements
 
 #: Names of the files in the folder of a calibration.
-JOURNAL, PROFILE, REPORT, RESIDUALS = (
+JOURNAL, PROFILE, REPORT, RESIDUALS, FIT = (
     "measurements.jsonl",
     "profile.json",
     "fit.txt",
     "residuals.png",
+    "fit.json",
 )
 
 
-def write_results(measured: Measurements, folder: Path, name: str, *, leave_one_out: bool) -> str:
+def write_results(
+    measured: Measurements, folder: Path, name: str, *, leave_one_out: bool, command: str = ""
+) -> str:
     """Fit, write profile, report and plot into `folder`, and return the report.
 
     Of an encoder, which has no profile, the report alone is returned and nothing written.
@@ -41,6 +48,8 @@ def write_results(measured: Measurements, folder: Path, name: str, *, leave_one_
         What the profile is called.
     leave_one_out : bool
         Whether to tell the error of points left out, which takes a fit for each.
+    command : str
+        That measures or fits.
 
     Raises
     ------
@@ -55,12 +64,42 @@ def write_results(measured: Measurements, folder: Path, name: str, *, leave_one_
     picture = io.BytesIO()
     plot_residuals(found.fit, picture, errors)
     profile = found.profile.model_dump_json(indent=2, exclude_none=True) + "\n"
-    files = {REPORT: text.encode(), RESIDUALS: picture.getvalue(), PROFILE: profile.encode()}
+    content = calibration_json(found.profile, residuals_of(found.fit, errors), command)
+    files = {
+        REPORT: text.encode(),
+        RESIDUALS: picture.getvalue(),
+        FIT: indented(content).encode(),
+        PROFILE: profile.encode(),
+    }
     try:
-        for file, content in files.items():
-            write_whole(folder / file, content, "--out")
+        for file, data in files.items():
+            write_whole(folder / file, data, "--out")
     except InputError as error:
         raise InputError(
             f"{error}; the measurements are kept, `planner calibrate fit` makes the profile of them"
         ) from error
-    return f"{text}\nWrote {folder / PROFILE}, {REPORT}, {RESIDUALS}.\n"
+    return f"{text}\nWrote {folder / PROFILE}, {REPORT}, {RESIDUALS}, {FIT}.\n"
+
+
+def residuals_of(fit: Fit, left_out: Floats | None) -> dict[str, Any]:
+    """Return how far off the fit is for each step, column by column.
+
+    Parameters
+    ----------
+    fit : Fit
+        What predicts.
+    left_out : array, optional
+        Errors of points left out, in place of those of the fit.
+    """
+    samples = fit.samples
+    errors = fit.errors if left_out is None else left_out
+    return {
+        "left_out": left_out is not None,
+        "variant": [each.variant for each in samples],
+        "kind": [each.kind for each in samples],
+        "seconds": [each.seconds for each in samples],
+        "tokens": [float(each.tokens) for each in samples],
+        "sequences": [float(each.sequences) for each in samples],
+        "context": [float(each.context) for each in samples],
+        "error": [float(each) for each in errors],
+    }

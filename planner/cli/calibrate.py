@@ -23,7 +23,12 @@ def calibrate(context: typer.Context) -> None:
     with extra("calibrate"):
         from calibrate.cli.entry import app as commands  # noqa: PLC0415 - start-up
 
-        found = commands(args=context.args, prog_name="planner calibrate", standalone_mode=False)
+        found = commands(
+            args=context.args,
+            prog_name="planner calibrate",
+            standalone_mode=False,
+            obj=context.obj,
+        )
     if isinstance(found, str):
         print_text(plain(found, keep=LINE_END))
     elif found:

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Of = TypeVar("Of", bound="Callable[..., None]")
+Of = TypeVar("Of", bound="Callable[..., object]")
 
 #: Exit codes; see docs/exit-codes-and-json.md.
 OUR_FAULT, BAD_INPUT, MISSED, INFEASIBLE, INACCURATE = 1, 2, 3, 4, 5
@@ -106,26 +106,29 @@ def command(name: str | None = None) -> Callable[[Of], Of]:
     """
 
     def register(function: Of) -> Of:
-        signature = inspect.signature(function)
-        added: dict[str, Any] = {"quiet": Quiet, "verbose": Verbose}
-        for taken in signature.parameters:
-            added.pop(taken, None)
-
-        @wraps(function)
-        def run(*args: object, **options: object) -> None:
-            function(*args, **{key: each for key, each in options.items() if key not in added})
-
-        hints = get_type_hints(function, include_extras=True)
-        shown = [
-            each.replace(annotation=hints[each.name]) for each in signature.parameters.values()
-        ]
-        shown += [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
-            for key, kind in added.items()
-        ]
-        run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
-        run.__annotations__ = {**hints, **added}
-        app.command(name)(run)
+        app.command(name)(mannered(function))
         return function
 
     return register
+
+
+def mannered(function: Callable[..., object]) -> Callable[..., object]:
+    """Return a command that also takes -q and -v; what `function` takes of them it gets."""
+    signature = inspect.signature(function)
+    added: dict[str, Any] = {"quiet": Quiet, "verbose": Verbose}
+    for taken in signature.parameters:
+        added.pop(taken, None)
+
+    @wraps(function)
+    def run(*args: object, **options: object) -> object:
+        return function(*args, **{key: each for key, each in options.items() if key not in added})
+
+    hints = get_type_hints(function, include_extras=True)
+    shown = [each.replace(annotation=hints[each.name]) for each in signature.parameters.values()]
+    shown += [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=kind)
+        for key, kind in added.items()
+    ]
+    run.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    run.__annotations__ = {**hints, **added}
+    return run

@@ -26,6 +26,7 @@ class Layout(StrEnum):
     VALIDATE = "validate"
     POINTS = "points"
     IMPORT = "import"
+    CALIBRATE = "calibrate"
 
 
 @command()

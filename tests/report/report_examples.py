@@ -92,3 +92,47 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
     max_leaves=5,
 )
+
+
+def calibrated(name="one"):
+    """Return what `calibrate fit --json` prints: coefficients, a setting, quality, residuals."""
+    origin = {"provenance": "fitted", "source": f"steps of {name}"}
+    steps = 24
+    return {
+        **HEAD,
+        "profile": {
+            "schema_version": 1,
+            "name": f"fit {name}",
+            "device": "any",
+            "engine": "calibrate",
+            "engine_version": "0",
+            "created": "2026-11-20",
+            "fingerprint": f"machine {name}",
+            "about": [f"about {name}"],
+            "coefficients": {
+                "compute_efficiency": {"value": 0.7, "stderr": 0.07, **origin},
+                "storage_efficiency": {"value": 0.5, "stderr": 0.3, **origin},
+                "overhead_fixed": {"value": 0.001, "provenance": "assumed", "source": "guess"},
+            },
+            "devices": {},
+            "covariance": {
+                "names": ["compute_efficiency", "storage_efficiency"],
+                "matrix": [[0.0049, -0.0189], [-0.0189, 0.09]],
+            },
+            "settings": {"weights.int4": {"storage": {"value": 1.4, "stderr": 0.1, **origin}}},
+            "quality": {
+                variant: {"perplexity": {"value": value, "stderr": 0.1, **origin}}
+                for variant, value in (("bf16", 45.0), ("int4", 50.0), ("structured:0.5", 90.0))
+            },
+        },
+        "residuals": {
+            "left_out": True,
+            "variant": ["bf16" if k % 2 else f"int4 {name}" for k in range(steps)],
+            "kind": ["prefill" if k % 3 else "decode" for k in range(steps)],
+            "seconds": [0.001 * 1.2**k for k in range(steps)],
+            "tokens": [1.0 + k for k in range(steps)],
+            "sequences": [1.0] * steps,
+            "context": [10.0 * (1 + k) for k in range(steps)],
+            "error": [0.02 * (k % 5 - 2) for k in range(steps)],
+        },
+    }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, shown
+from planner.report.inputs.calibrated import Calibrated
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.simulated import Found, Simulated
 from planner.report.inputs.swept import Swept
@@ -27,7 +28,7 @@ MOST_BYTES = 64_000_000
 #: Most problems of one file that are listed.
 MOST_PROBLEMS = 10
 #: The result in a folder that ``--out`` wrote, by command.
-RESULTS = ("summary.json", "sweep.json", "plan.json")
+RESULTS = ("summary.json", "sweep.json", "plan.json", "fit.json", "profile.json")
 #: By kind: keys that only such a result has, and how it is read.
 KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "simulate": (frozenset({"scenario", "metrics", "requests", "parts"}), Simulated),
@@ -35,6 +36,8 @@ KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "sweep": (frozenset({"scenario", "vary", "cells"}), Swept),
     "validate POINTS": (frozenset({"points", "metrics", "rows"}), ValidatedPoints),
     "validate": (frozenset({"comparisons", "facts", "tolerance"}), Compared),
+    "calibrate": (frozenset({"profile", "residuals"}), Calibrated),
+    "profile": (frozenset({"coefficients", "engine", "created"}), Calibrated),
 }
 
 

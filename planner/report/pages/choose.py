@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
+from planner.report.inputs.calibrated import Calibrated
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.reading import input_of, read_input
 from planner.report.inputs.simulated import Simulated
 from planner.report.inputs.swept import Swept
 from planner.report.inputs.validated import Compared, ValidatedPoints
+from planner.report.pages.calibration import calibration_document
 from planner.report.pages.compare import compare_document
 from planner.report.pages.comparison import comparison_document
 from planner.report.pages.plan import plan_document
@@ -57,6 +59,8 @@ def _document(only: Input) -> Document:
             return points_document(only.content)
         case Compared():
             return comparison_document(only.content)
+        case Calibrated():
+            return calibration_document(only.content)
         case _:
             raise AssertionError(f"no page for {only.kind}")
 

@@ -222,7 +222,9 @@ def _others(found: Planned) -> list[Block]:
     if found.pareto:
         blocks.append(
             options_table(
-                "pareto", "No other is cheaper, of better quality and of more margin", found.pareto
+                "pareto",
+                "The front: no other is cheaper, loses less quality and has more margin",
+                found.pareto,
             )
         )
     if found.today is not None:

@@ -1,4 +1,4 @@
-"""Pages of what validate found: points of a table, and runs of a real engine."""
+"""Pages of what validate and calibrate found: points, runs of a real engine, fits."""
 
 import contextlib
 import copy
@@ -9,17 +9,19 @@ import pytest
 from command_line import planner, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report_examples import JSON_VALUES, compared, paths_in, points
+from report_examples import JSON_VALUES, calibrated, compared, paths_in, points
 from test_report_command import HOSTILE, Page
 
+from planner.catalog.profile import PACKAGED, Profile
 from planner.errors import InputError
 from planner.report.charts.agreement import thinned
 from planner.report.charts.svg import svg_element
 from planner.report.document import Chart, Table
 from planner.report.markdown import render_markdown
 from planner.report.pages.choose import document_of, document_of_json
+from planner.report.pages.compressed import kept_bits
 
-EXAMPLES = {"points": points, "validate": compared}
+EXAMPLES = {"points": points, "validate": compared, "calibrate": calibrated}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -91,6 +93,59 @@ def test_a_comparison_draws_every_metric_with_its_runs():
     assert [each.title.partition(":")[0] for each in charts] == ["ttft", "e2e", "output tokens"]
     drawn = svg_element(charts[0])
     assert all(word in drawn for word in ("range of the runs", "predicted", "60 % one p95"))
+
+
+def test_a_calibration_says_how_sure_each_number_is():
+    document = document_of_json(calibrated())
+    assert (
+        document.answer.text == "The fit predicts half of the steps left out of it to within 2.0 %"
+    )
+    assert document.answer.state == "unsure"
+    assert "Known to half of its value at best: storage_efficiency." in document.answer.sentences
+    tables = {each.name: each for each in document.blocks() if isinstance(each, Table)}
+    first, second, guess = tables["coefficients"].rows
+    assert [cell.value for cell in first[:3]] == ["compute_efficiency", 0.7, 0.07]
+    assert second[3].text == "60 %"
+    assert guess[-1].state == "unsure"
+    assert tables["correlated"].rows[0][2].value == pytest.approx(-0.9)
+    assert [cell.text for cell in tables["settings"].rows[0][:4]] == [
+        "weights.int4", "storage", "1.400", "0.100",
+    ]  # fmt: skip
+    sources = {row[0].text: row[3].text for row in tables["sources"].rows}
+    assert sources["overhead_fixed"] == "guess"
+    assert sources["int4 perplexity"] == "steps of one"
+    charts = {each.name: each.title for each in document.blocks() if isinstance(each, Chart)}
+    assert charts["quality_0"] == "perplexity against compression"
+    assert len(charts) == 7
+
+
+def test_a_profile_alone_has_a_page_without_residuals():
+    document = document_of_json(calibrated()["profile"])
+    assert "residuals" not in [each.name for each in document.sections]
+    assert document.answer.text == "3 coefficients"
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_every_packaged_profile_has_a_page(name, tmp_path):
+    ran = planner("calibrate", "show", name, "--html", tmp_path / "p.html")
+    assert ran.code == 0, ran.err
+    assert name in (tmp_path / "p.html").read_text()
+
+
+def test_settings_keep_the_bits_that_the_catalogue_says():
+    assert kept_bits("int8-bf16") == pytest.approx(8, abs=0.5)
+    assert kept_bits("2:4") == pytest.approx(9, abs=1)
+    assert kept_bits("int4+structured:0.5") == pytest.approx(kept_bits("int4") / 2)
+    assert kept_bits("bf16+compile") == 16
+    assert kept_bits("structured:half") is None
+
+
+def test_the_schema_of_a_calibration_is_that_of_the_profile():
+    schema = json.loads(planner("schema", "calibrate").out)["$defs"]
+    model = Profile.model_json_schema(mode="serialization")
+    assert schema["profile"]["properties"].keys() == model["properties"].keys()
+    for name, part in model["$defs"].items():
+        assert schema[name]["properties"].keys() == part["properties"].keys()
 
 
 def test_a_drawing_of_many_points_stays_small():
