@@ -61,12 +61,12 @@ def fit_points(  # noqa: PLR0917 - the command's options
     text = stack_text(found)
     for device in known:
         called = name if len(known) == 1 else f"{name}-{device.name.lower()}"
-        file = _write(found.profile(device, engine, called, today), folder)
+        file = write_profile(found.profile(device, engine, called, today), folder)
         text += f"\nWrote {file}\n"
     return text
 
 
-def _write(profile: Profile, folder: Path) -> Path:
+def write_profile(profile: Profile, folder: Path) -> Path:
     """Write a profile and return its file."""
     file = folder / f"{profile.name}.json"
     content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"

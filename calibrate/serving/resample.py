@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from calibrate.serving.coefficients import PHYSICAL, Bounds
+from calibrate.serving.coefficients import PHYSICAL, Bounds, with_values
 from calibrate.serving.problem import Problem, Row, predictions, problem_of, search
 from planner.errors import InputError
 
@@ -79,6 +79,7 @@ def cross_validate(
     tolerance: float = 0.1,
     rounds: int = 3,
     folds: int | None = None,
+    also: Sequence[Experiment] = (),
 ) -> dict[str, tuple[Row, ...]]:
     """Return, for each group, what a fit without it predicts of it.
 
@@ -97,6 +98,9 @@ def cross_validate(
         As for :func:`fit`.
     folds : int, optional
         Groups are left out in so many lots instead of one by one: fewer fits.
+    also : sequence of Experiment
+        Experiments that no fit is to see; each is predicted by the fit without its group, or by
+        `whole` where that is a group of its own.
 
     Raises
     ------
@@ -123,8 +127,12 @@ def cross_validate(
         x = search(problem, values, rounds)
         profile = problem.at(x)
         for group in out:
-            left = [each for each in experiments if each.groups[by] == group]
+            left = [each for each in (*experiments, *also) if each.groups[by] == group]
             found[group] = predictions(left, profile)
+    apart = [each for each in also if each.groups[by] not in groups]
+    for group in sorted({each.groups[by] for each in apart}):
+        left = [each for each in apart if each.groups[by] == group]
+        found[group] = predictions(left, with_values(whole.start, whole.values))
     return found
 
 

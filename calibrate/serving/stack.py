@@ -7,7 +7,7 @@ parallelism, experts without a mixture of experts, the host without a TTFT.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from calibrate.serving.fit import Row, ServingFit, cross_validate, fit, with_coefficients
@@ -134,6 +134,9 @@ class StackFit:
         Rows that contradict themselves or others.
     without : tuple of str
         Models that the user left out.
+    outside : dict of str to tuple of Row
+        By kind of group: the rows that were not fitted to, each predicted by a fit without its
+        group.
     """
 
     fit: ServingFit
@@ -141,6 +144,7 @@ class StackFit:
     experiments: tuple[PointExperiment, ...]
     left_out: tuple[str, ...]
     without: tuple[str, ...] = ()
+    outside: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
     def evidence(self) -> Evidence:
         """Return what the profile says it rests on."""
@@ -217,6 +221,7 @@ def fit_stack(
     folds: int = 4,
     rounds: int = 10,
     values: Mapping[str, float] | None = None,
+    also: Sequence[PointExperiment] = (),
 ) -> StackFit:
     """Fit one stack, and cross-validate it.
 
@@ -232,6 +237,8 @@ def fit_stack(
         Most Jacobians of a fit.
     values : mapping of str to float, optional
         Where to begin in place of :data:`START`.
+    also : sequence of PointExperiment
+        Rows to predict out of sample and never to fit to, beside those that contradict others.
 
     Raises
     ------
@@ -249,14 +256,17 @@ def fit_stack(
     start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
     first = {name: (values or START).get(name, START[name]) for name in coefficients_of(sound)}
     done = fit(sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment")
-    checked = {}
+    names = {each.name for each in sound}
+    unfit = [each for each in experiments if each.name not in names]
+    checked, outside = {}, {}
     for kind in by:
         if len({each.groups[kind] for each in sound}) > 1:
-            found = cross_validate(sound, done, kind, folds=folds)
-            checked[kind] = tuple(row for rows in found.values() for row in rows)
-    names = {each.name for each in sound}
-    out = tuple(each.name for each in experiments if each.name not in names)
-    return StackFit(done, checked, tuple(sound), out)
+            lots = cross_validate(sound, done, kind, folds=folds, also=[*unfit, *also])
+            rows = [row for group in lots.values() for row in group]
+            checked[kind] = tuple(row for row in rows if row.experiment in names)
+            outside[kind] = tuple(row for row in rows if row.experiment not in names)
+    out = tuple(each.name for each in unfit)
+    return StackFit(done, checked, tuple(sound), out, outside=outside)
 
 
 def faster_under_more(experiments: Sequence[PointExperiment]) -> set[str]:
