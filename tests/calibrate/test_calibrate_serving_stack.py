@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,17 @@ from planner.errors import InputError
 from planner.validation.points.case import case_of
 from planner.validation.points.table import NUMBERS, TEXTS, Point
 
+SCRIPT = Path(__file__).parents[2] / "bench" / "points" / "cross_validate.py"
+STACK = """
+- label: made up
+  profiles: {H100-SXM-80GB: mine}
+  engine: vllm
+  kernels: dense
+  datasets: [made up]
+  without: [llama-3.1-70b]
+  table: serving
+  total: all
+"""
 TRUTH = {
     "compute_efficiency": 0.45,
     "storage_efficiency": 0.8,
@@ -56,6 +70,16 @@ def measured(row, **changes):
     return Point(row, bare.texts, {**bare.numbers, **times})
 
 
+def write_table(path, points):
+    rows = [
+        ",".join(
+            [*each.texts.values(), *(f"{v:.9g}" if v == v else "" for v in each.numbers.values())]  # noqa: PLR0124
+        )
+        for each in points
+    ]
+    path.write_text("\n".join([",".join([*TEXTS, *NUMBERS]), *rows]) + "\n")
+
+
 @pytest.fixture(scope="module")
 def points():
     loads = [(isl, osl, load) for isl, osl in LENGTHS for load in (2.0, 16.0, 64.0)]
@@ -68,13 +92,7 @@ def points():
 @pytest.fixture(scope="module")
 def table(points, tmp_path_factory):
     path = tmp_path_factory.mktemp("points") / "points.csv"
-    rows = [
-        ",".join(
-            [*each.texts.values(), *(f"{v:.9g}" if v == v else "" for v in each.numbers.values())]  # noqa: PLR0124
-        )
-        for each in points
-    ]
-    path.write_text("\n".join([",".join([*TEXTS, *NUMBERS]), *rows]) + "\n")
+    write_table(path, points)
     return path
 
 
@@ -169,3 +187,29 @@ def test_the_command_refuses_what_it_cannot_fit(table, tmp_path, arguments, mess
     assert ran.code == 2
     assert message in ran.err
     assert not list(Path(tmp_path).glob("*.json"))
+
+
+def test_the_script_predicts_every_row_without_its_group(points, tmp_path, capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location("cross_validate", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, script)  # where dataclasses look names up
+    spec.loader.exec_module(script)
+    other = measured(50, model="llama-3.1-70b", tp=4.0, load=8.0)
+    rows, stacks = tmp_path / "rows.csv", tmp_path / "stacks.yaml"
+    write_table(rows, [*points, other, point(51, dataset="another")])
+    stacks.write_text(STACK)
+    given = ["--points", rows, "--stacks", stacks, "--rounds", "2", "--write", tmp_path]
+    script.main([str(each) for each in given])
+    printed = capsys.readouterr()
+    lines = [each for each in printed.out.splitlines() if each.startswith("|")][2:]
+    assert [each.split("|")[1:3] for each in lines] == [
+        [" **all** ", " 10 "],
+        [" the same without the 1 rows not fitted to ", " 9 "],
+        [" made up ", " 10 "],
+        [" the same without the 1 rows not fitted to ", " 9 "],
+    ]
+    assert lines[2] in printed.err
+    errors = [float(each) for each in re.findall(r"([\d.]+) %", lines[1])]
+    assert len(errors) == 4  # TPOT and TTFT, without the deployment and without the lengths
+    assert max(errors) < 60
+    assert load_profile(tmp_path / "mine.json").evidence.datasets == ("made up",)
