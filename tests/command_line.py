@@ -1,6 +1,7 @@
 """Runs the command line as a user does: in this process where that is enough, else in its own."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -137,3 +138,12 @@ def notices(ran):
     """Return the notices of a run, message by count."""
     assert ran.code in {0, 3}, ran.err
     return {each["message"]: each["count"] for each in json.loads(ran.out)["notices"]}
+
+
+def script(path):
+    """Return a script of bench/ as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look names up
+    spec.loader.exec_module(module)
+    return module

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
-from command_line import planner
+from command_line import planner, script
 
 from calibrate.serving.fit import with_values
 from calibrate.serving.stack import (
@@ -189,17 +187,13 @@ def test_the_command_refuses_what_it_cannot_fit(table, tmp_path, arguments, mess
     assert not list(Path(tmp_path).glob("*.json"))
 
 
-def test_the_script_predicts_every_row_without_its_group(points, tmp_path, capsys, monkeypatch):
-    spec = importlib.util.spec_from_file_location("cross_validate", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, script)  # where dataclasses look names up
-    spec.loader.exec_module(script)
+def test_the_script_predicts_every_row_without_its_group(points, tmp_path, capsys):
     other = measured(50, model="llama-3.1-70b", tp=4.0, load=8.0)
     rows, stacks = tmp_path / "rows.csv", tmp_path / "stacks.yaml"
     write_table(rows, [*points, other, point(51, dataset="another")])
     stacks.write_text(STACK)
     given = ["--points", rows, "--stacks", stacks, "--rounds", "2", "--write", tmp_path]
-    script.main([str(each) for each in given])
+    script(SCRIPT).main([str(each) for each in given])
     printed = capsys.readouterr()
     lines = [each for each in printed.out.splitlines() if each.startswith("|")][2:]
     assert [each.split("|")[1:3] for each in lines] == [
