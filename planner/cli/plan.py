@@ -108,6 +108,8 @@ def plan(  # noqa: PLR0917 - typer's options
 
     if export is not None and as_json:
         raise InputError("--export and --json must not be given both: each has its own output")
+    if scheduler is not None and backend is Backend.LOKY:
+        raise InputError("--scheduler: must come with --backend dask, got it without; add that")
     given = _given(
         {
             "--target": ("objectives", target),
@@ -160,10 +162,21 @@ def _given(options: dict[str, tuple[str, object]]) -> list[Given]:
     from planner.scenario.reader import Given  # noqa: PLC0415 - start-up
 
     return [
-        Given(tuple(key.split(".")), value, name if value is True else f"{name} {value}")
+        Given(tuple(key.split(".")), value, _typed(name, value))
         for name, (key, value) in options.items()
         if value is not None
     ]
+
+
+def _typed(name: str, value: object) -> str:
+    """Return an option as it was typed; one that was given several times, with all of them."""
+    if value is True:
+        return name
+    if isinstance(value, dict):
+        each = [f"{key}={most}" if key != "all" else f"{most}" for key, most in value.items()]
+    else:
+        each = [f"{one}" for one in value] if isinstance(value, list) else [f"{value}"]
+    return " ".join(f"{name} {one}" for one in each)
 
 
 def _limits(texts: list[str] | None) -> dict[str, object] | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from planner.planning.constraints import RELAXED
 from planner.planning.describe import named, outcomes, price
 from planner.planning.limits import Bind
+from planner.planning.sizing import BEYOND
 from planner.scenario.objectives import LatencyObjective
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _kept_out(search: Search, entry: Entry, name: str, cost: float) -> bool:
     """Return whether the constraint keeps a candidate, or more of it, from costing less."""
     if name in _OUT:
         return entry.excluded in _OUT[name]
-    limited = entry.excluded in {None, f"beyond the limit: {name}"} and entry.limit == name
+    limited = entry.excluded in {None, f"{BEYOND}{name}"} and entry.limit == name
     return limited and search.cost(entry, entry.high + 1) < cost - CENT
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from planner.planning.describe import option
 from planner.planning.limits import Infeasible, Nearest
+from planner.planning.sizing import BEYOND, SLOW
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 from planner.units import DURATION, POWER, PRICE
 
@@ -72,7 +73,7 @@ def explain(search: Search, again: Again) -> Infeasible:
         return Infeasible(name, why, tuple(nearest))
     if _all_out(search):
         return Infeasible(_all_out(search) or "target", _why_out(search), tuple(nearest))
-    return Infeasible("target", _why_target(search), tuple(nearest))
+    return Infeasible(_target_or_space(search), _why_target(search), tuple(nearest))
 
 
 def _worth_relaxing(search: Search) -> list[str]:
@@ -94,6 +95,13 @@ def _all_out(search: Search) -> str | None:
     if reasons <= {"quality not known", "quality lost"}:
         return "quality"
     return "measured_only" if reasons == {"not measured"} else None
+
+
+def _target_or_space(search: Search) -> str:
+    """Return ``space`` where no candidate could be built, whatever the target, else ``target``."""
+    reasons = [each.excluded for each in search.entries]
+    possible = any(each in {None, SLOW} or each.startswith(BEYOND) for each in reasons)
+    return "target" if possible else "space"
 
 
 def _why_out(search: Search) -> str:
@@ -167,9 +175,7 @@ def _nearest(name: str, search: Search, found: Verified) -> Nearest:
 def _nearest_target(search: Search, again: Again) -> Nearest | None:
     """Return the plan for the nearest target that can be met within all constraints."""
     possible = [
-        each
-        for each in search.entries
-        if each.excluded in {None, "too slow even unloaded"} and each.high >= each.low
+        each for each in search.entries if each.excluded in {None, SLOW} and each.high >= each.low
     ]
     if not possible:
         return None

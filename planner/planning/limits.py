@@ -57,7 +57,8 @@ class Infeasible:
     Parameters
     ----------
     binding : str
-        Constraint that binds: ``target, cost, devices, power, quality, measured_only, replicas``.
+        Constraint that binds: ``target, cost, devices, power, quality, measured_only, replicas``;
+        ``space`` where no candidate can be built, whatever the target.
     why : str
         One sentence.
     nearest : tuple of Nearest

@@ -25,7 +25,7 @@ from planner.planning.describe import option
 from planner.planning.result import Counts, Plan
 from planner.planning.runner import Runner, Setup
 from planner.planning.search import KEEP, Search
-from planner.planning.sizing import bounded
+from planner.planning.sizing import BEYOND, SLOW, bounded
 from planner.planning.space import candidates
 from planner.planning.store import Store, cached
 from planner.planning.workload import Workload
@@ -195,7 +195,7 @@ def _today(search: Search) -> Verified | None:
     )
     work = [(None, ([(-1, own)], lax))]
     entry = next(iter(search.runner.map(bounded, work)))[0]
-    if entry.excluded not in {None, "too slow even unloaded"} and "limit" not in entry.excluded:
+    if not (entry.excluded in {None, SLOW} or entry.excluded.startswith(BEYOND)):
         return None
     simulated = set(search.simulated)
     found = search.verify(entry, fleet.replicas)

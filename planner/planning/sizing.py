@@ -30,6 +30,10 @@ UNKNOWN = Quality(None, "not looked up")
 SPREAD = 0.05
 
 
+#: Why candidates are excluded whose traffic, and not whose settings, is what cannot be.
+SLOW, BEYOND = "too slow even unloaded", "beyond the limit: "
+
+
 @dataclass(frozen=True)
 class Entry:
     """A candidate and what closed forms say about it.
@@ -149,9 +153,9 @@ def _by_load(workload: Workload, entry: Entry, system: System, constraints: Cons
     most, binding = constraints.most(entry.candidate, system.price)
     entry = replace(entry, low=low, high=most, missed=missed, limit=binding)
     if any(value is not None for value in missed):
-        return replace(entry, excluded="too slow even unloaded")
+        return replace(entry, excluded=SLOW)
     if most < low:
-        return replace(entry, excluded=f"beyond the limit: {binding}")
+        return replace(entry, excluded=f"{BEYOND}{binding}")
     return replace(entry, guess=min(max(guess, low), most))
 
 

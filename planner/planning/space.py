@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
@@ -47,20 +48,18 @@ def candidates(scenario: Scenario, spec: PlanSpec, profile: Profile) -> list[Can
         If a device is not known, nothing is left, or there are too many.
     """
     today = candidate_of(scenario)
-    engines = list(_engines(today.engine, spec))
-    settings = list(_settings(today.settings, spec, profile))
-    devices = _devices(today, spec, profile)
-    routers = spec.router or (today.router,)
-    size = len(engines) * len(settings) * len(devices) * len(routers)
-    size *= len(spec.tensor_parallel) * len(spec.pipeline_parallel)
-    if size > MOST_CANDIDATES:
+    engines = _engine_choices(today.engine, spec)
+    settings = _setting_choices(today.settings, spec, profile)
+    devices, routers = _devices(today, spec, profile), spec.router or (today.router,)
+    others = (devices, spec.tensor_parallel, spec.pipeline_parallel)
+    size = math.prod(len(each) for each in (*engines, *settings, *others, routers))
+    if size > MOST_CANDIDATES:  # before anything is built: there may be more than memory holds
         message = f"must make at most {MOST_CANDIDATES:,} candidates, got {size:,}; shorten a list"
         raise InputError(Problem(message, "plan"))
+    rest = _settings(today.settings, spec, settings), _engines(today.engine, engines), routers
     found = [
         Candidate(device, tensor, pipeline, setting, engine, router, _price(today, device))
-        for device, tensor, pipeline, setting, engine, router in product(
-            devices, spec.tensor_parallel, spec.pipeline_parallel, settings, engines, routers
-        )
+        for device, tensor, pipeline, setting, engine, router in product(*others, *rest)
     ]
     found = _once([each for each in found if each != today], today=today, first=found)
     if not found:
@@ -122,16 +121,24 @@ def _price(today: Candidate, device: str | Device) -> PriceChoice | None:
     return today.price
 
 
-def _settings(today: Settings, spec: PlanSpec, profile: Profile) -> Iterator[Settings]:
-    weights = spec.weights or _unique((today.weights, *WEIGHTS))
-    cache = spec.kv_cache or _unique((today.kv_cache, *KV_CACHE))
-    activations = spec.activations or (None,)
-    pruning = spec.pruning or (today.pruning,)
+def _setting_choices(
+    today: Settings, spec: PlanSpec, profile: Profile
+) -> tuple[tuple[Any, ...], ...]:
+    """Return what to choose of: weights, KV cache, activations, pruning, launch."""
     measured = [each for each in get_args(Launch) if f"launch.{each}" in profile.settings]
-    launches = spec.launch or _unique((today.launch, *measured))
-    for weight, kv, activation, pruned, launch in product(
-        weights, cache, activations, pruning, launches
-    ):
+    return (
+        spec.weights or _unique((today.weights, *WEIGHTS)),
+        spec.kv_cache or _unique((today.kv_cache, *KV_CACHE)),
+        spec.activations or (None,),
+        spec.pruning or (today.pruning,),
+        spec.launch or _unique((today.launch, *measured)),
+    )
+
+
+def _settings(
+    today: Settings, spec: PlanSpec, choices: tuple[tuple[Any, ...], ...]
+) -> Iterator[Settings]:
+    for weight, kv, activation, pruned, launch in product(*choices):
         own = today.activations if weight == today.weights and not spec.activations else activation
         try:
             yield Settings(
@@ -141,11 +148,17 @@ def _settings(today: Settings, spec: PlanSpec, profile: Profile) -> Iterator[Set
             continue  # no such scheme
 
 
-def _engines(today: Engine, spec: PlanSpec) -> Iterator[Engine]:
-    schedulers = spec.scheduler or (today.scheduler,)
-    sequences = spec.max_num_seqs or (today.max_num_seqs,)
-    tokens = spec.max_num_batched_tokens or _unique((today.max_num_batched_tokens, *BATCHED_TOKENS))
-    for scheduler, most, budget in product(schedulers, sequences, tokens):
+def _engine_choices(today: Engine, spec: PlanSpec) -> tuple[tuple[Any, ...], ...]:
+    """Return what to choose of: schedulers, most sequences, most tokens in a step."""
+    return (
+        spec.scheduler or (today.scheduler,),
+        spec.max_num_seqs or (today.max_num_seqs,),
+        spec.max_num_batched_tokens or _unique((today.max_num_batched_tokens, *BATCHED_TOKENS)),
+    )
+
+
+def _engines(today: Engine, choices: tuple[tuple[Any, ...], ...]) -> Iterator[Engine]:
+    for scheduler, most, budget in product(*choices):
         if budget < most or (isinstance(scheduler, Static) and scheduler.batch_size > most):
             continue
         yield today.model_copy(

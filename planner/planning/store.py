@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.planning.found import usable
 from planner.planning.kept import Kept
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Store:
 
     Each line is one evaluation, a JSON object with its ``key``, ``candidate`` and ``value``. The
     key is a digest of everything that the value depends on (traffic, objectives, coefficients,
-    limits, replicas, program), so that a line is right for ever or never asked for.
+    limits, replicas, program), so that a line is right for ever or never asked for. One whose value
+    is damaged is passed over, and evaluated anew.
 
     Parameters
     ----------
@@ -48,7 +50,7 @@ class Store:
         self._kept = Kept(path)
         self._kept.add(())
         for row in self._kept.rows() if read else ():
-            if isinstance(row.get("candidate"), str) and "value" in row:
+            if isinstance(row.get("candidate"), str) and usable(row.get("value")):
                 self._remember(row["key"], row["candidate"], row["value"])
         self.reused = len(self._keys)
 
@@ -80,8 +82,8 @@ class Store:
 
 def cache_folder() -> Path:
     """Return the user's cache, where searches without a folder of their own keep what they do."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return cache / "latency-planner"
+    cache = os.environ.get("XDG_CACHE_HOME")  # empty is as good as not set, says its specification
+    return (Path(cache) if cache else Path.home() / ".cache") / "latency-planner"
 
 
 def cached(traffic: str, *, most_bytes: int = MOST_BYTES, most_age_s: float = MOST_AGE_S) -> Path:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CLEAR = 1e-3
 #: Above this, up to what is clear, the decision is close, and replications are doubled, up to so
 #: many times those of the last level.
-DOUBT, MORE = 0.5, 8
+DOUBT, MORE = 0.5, 16
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 from command_line import planner
 
+from planner.errors import InputError
 from planner.evaluate import simulate
 from planner.report.plan_files import plan_json
 from planner.scenario.reader import read_scenario
@@ -174,6 +175,21 @@ def test_a_target_that_no_device_meets_comes_with_the_nearest_that_can_be_met(pl
     nearest = plan.infeasible.nearest[0]
     target = nearest.change.removeprefix("--target '").removesuffix("'")
     assert planned(f"objectives={target}").recommendation is not None
+
+
+def test_a_space_of_which_nothing_can_be_built_is_what_binds(planned):
+    plan = planned("plan.tensor_parallel=[3]")
+    assert plan.infeasible.binding == "space"
+    assert plan.infeasible.why == "no candidate is left (cannot be divided so 4)"
+    assert plan.infeasible.nearest == ()
+
+
+def test_a_space_too_large_is_refused_before_anything_is_built(planned, monkeypatch):
+    monkeypatch.setattr("planner.planning.space.product", None)  # combines nothing
+    numbers = list(range(1, 4001))
+    options = [("plan.max_num_seqs", numbers), ("plan.max_num_batched_tokens", numbers)]
+    with pytest.raises(InputError, match="at most 200,000 candidates, got 64,000,000"):
+        planned(options=options)
 
 
 def test_nothing_measured_is_left_with_measured_only(planned):

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from planner.errors import InputError
 from planner.planning.store import Store, cache_folder, cached
 
-ROWS = {f"k{n}": {"key": f"k{n}", "candidate": f"c{n % 2}", "value": n / 3} for n in range(5)}
+ROWS = {f"k{n}": {"key": f"k{n}", "candidate": f"c{n % 2}", "value": (n + 1) / 3} for n in range(5)}
+
+PACKED = {
+    "tallies": [{"bad": [1.0, None], "total": [20.0, 30.0], "allowed": 0.05, "mean": False}],
+    "values": [None],
+    "output_tokens_per_s": 10.0,
+    "kv_cache": 0.5,
+    "preemptions": 0.0,
+}
 
 
 def test_evaluations_come_back(tmp_path):
@@ -19,7 +27,7 @@ def test_evaluations_come_back(tmp_path):
     store.add(ROWS)
     again = Store(path)
     assert again.reused == 5
-    assert again.known("c1") == {"k1": 1 / 3, "k3": 1.0}
+    assert again.known("c1") == {"k1": 2 / 3, "k3": 4 / 3}
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -47,6 +55,38 @@ def test_any_file_can_be_read(tmp_path, content):
     store.add(ROWS)
     again = Store(path)
     assert again._keys >= ROWS.keys()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None,
+        "x",
+        [1, 2],
+        0.0,
+        float("nan"),
+        {},
+        {**PACKED, "tallies": []},
+        {**PACKED, "tallies": 3},
+        {**PACKED, "tallies": [{**PACKED["tallies"][0], "bad": [1]}]},
+        {**PACKED, "tallies": [{**PACKED["tallies"][0], "bad": [1, "x"]}]},
+        {**PACKED, "values": []},
+        {**PACKED, "kv_cache": None},
+    ],
+)
+def test_a_value_that_is_damaged_is_passed_over_and_kept_anew(tmp_path, damage):
+    path = tmp_path / "e.jsonl"
+    good = {"key": "k", "candidate": "c", "value": PACKED}
+    path.write_text(json.dumps({**good, "value": damage}) + "\n")
+    store = Store(path)
+    assert store.known("c") == {}
+    store.add({"k": good})
+    assert Store(path).known("c") == {"k": PACKED}
+
+
+def test_an_empty_cache_variable_is_none(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    assert cache_folder().is_absolute()
 
 
 def test_without_resume_nothing_is_read_but_all_is_kept(tmp_path):
