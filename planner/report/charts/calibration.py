@@ -190,7 +190,7 @@ def correlations(figure: Figure, names: Sequence[str], matrix: Sequence[Sequence
         axes.plot([], [], marker="o", linestyle="none", color=colour, alpha=0.6, label=word)
     for i, row in enumerate(matrix):
         for k, value in enumerate(row[:i]):
-            if abs(value) >= 0.3:
+            if abs(value) >= 0.6:  # a smaller dot has no room for a number
                 text = f"{value:.1f}".replace("0.", ".")
                 axes.text(k, i, text, ha="center", va="center", fontsize=8)
     n = len(names)

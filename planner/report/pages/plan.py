@@ -185,7 +185,7 @@ def _value(outcome: Predicted, value: float | None) -> str:
 def _difference(found: Planned) -> Table:
     columns = tuple(
         Column(title, key, numeric=False)
-        for title, key in (("", "change"), ("what", "key"), ("today", "before"), ("plan", "after"))
+        for title, key in (("change", "change"), ("what", "key"), ("today", "before"), ("plan", "after"))
     )
     rows = tuple(
         (Cell(each.sign), Cell(each.key), Cell(each.before or NOTHING), Cell(each.after or NOTHING))
