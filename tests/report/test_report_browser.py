@@ -1,11 +1,14 @@
 """Reports in a real browser: no errors, usable by keyboard, readable on a phone, accessible."""
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 from command_line import LLM, planner, sets
+from report_examples import calibrated, compared, points
+from test_report_plan import plan
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -14,11 +17,23 @@ AXE = Path(__file__).parent / "data" / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-WIDTHS, SCHEMES = (360, 1280), ("light", "dark")
+UNFOLD = "for (const each of document.querySelectorAll('details')) each.open = true"
+#: Widths and schemes; both schemes and both widths are seen of every kind of page.
+SCREENS = ((360, "light"), (1280, "dark"))
 
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="no Chromium on the PATH; apt-get install chromium"
 )
+
+#: Pages of results that take long to compute, made of examples as JSON has them.
+EXAMPLES = {
+    "plan": plan,
+    "points": points,
+    "validate": compared,
+    "calibrate": calibrated,
+    "profile": lambda: calibrated()["profile"],
+}
+KINDS = ("simulate", "compare", "sweep", *EXAMPLES)
 
 CLASSES = """[
   {name: chat, arrivals: {kind: poisson, rate: 4 req/s}, objectives: "ttft:p90<1s",
@@ -65,8 +80,12 @@ def pages(tmp_path_factory):
     )
     assert ran.code == 0, ran.err
     inputs = {"simulate": [classes], "compare": rates, "sweep": [sweep]}
+    for name, example in EXAMPLES.items():
+        (home / f"{name}.json").write_text(json.dumps(example()))
+        inputs[name] = [home / f"{name}.json"]
     for name, runs in inputs.items():
-        assert planner("report", *runs, "-o", home / f"{name}.html").code == 0
+        made = planner("report", *runs, "-o", home / f"{name}.html")
+        assert made.code == 0, made.err
     return {name: home / f"{name}.html" for name in inputs}
 
 
@@ -77,7 +96,7 @@ def pictures(tmp_path_factory):
     return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
 
 
-@pytest.fixture(params=["simulate", "compare", "sweep"])
+@pytest.fixture(params=KINDS)
 def page_file(request, pages):
     return pages[request.param]
 
@@ -106,8 +125,7 @@ def open_page(browser):
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_a_page_fits_the_screen_and_is_kept_as_a_picture(
     open_page, page_file, width, scheme, pictures
 ):
@@ -118,11 +136,10 @@ def test_a_page_fits_the_screen_and_is_kept_as_a_picture(
     assert file.stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_a_page_has_no_serious_barrier(open_page, page_file, width, scheme):
     page = open_page(page_file, width, scheme, bypass_csp=True)
-    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    page.evaluate(UNFOLD)
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert len(found["passes"]) > 20
@@ -155,6 +172,24 @@ def test_tables_are_sorted_with_the_mouse_and_with_keys(open_page, pages):
     names.get_by_role("button").press("Space")
     assert rates.get_attribute("aria-sort") is None
     assert column(page, table, 1) == ["rate2", "rate20", "rate100"]
+
+
+def test_every_table_sorts_both_ways(open_page, page_file):
+    page = open_page(page_file)
+    page.evaluate(UNFOLD)
+    tables = page.locator("table:has(th button)")
+    assert tables.count() >= 1
+    for k in range(tables.count()):
+        head = tables.nth(k).locator("th:has(button)").first
+        rows = tables.nth(k).locator("tbody tr")
+        before, order = rows.all_inner_texts(), []
+        for way in ("ascending", "descending"):
+            head.get_by_role("button").press("Enter")
+            assert head.get_attribute("aria-sort") == way
+            order.append(rows.all_inner_texts())
+            assert sorted(order[-1]) == sorted(before)
+        rising, falling = ([each.split("\t")[0] for each in texts] for texts in order)
+        assert falling == rising[::-1]
 
 
 def test_sliders_show_the_cell_at_their_position(open_page, pages):
@@ -199,7 +234,7 @@ def test_a_page_is_read_without_scripts(open_page, pages):
 def test_charts_are_named_to_those_who_do_not_see_them(open_page, page_file):
     page = open_page(page_file)
     charts = page.locator("figure").get_by_role("img")
-    assert charts.count() == page.locator("figure").count() >= 2
+    assert charts.count() == page.locator("figure").count() >= 1
     for k in range(charts.count()):
         chart = charts.nth(k)
         ids = chart.get_attribute("aria-labelledby").split()
