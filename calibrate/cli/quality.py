@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from calibrate.models.loaded import SMOLLM2
-from calibrate.quality.study import STUDIED, plot, study
 from planner.cli.options import AsJson, Quiet  # noqa: TC001 - typer reads it
 from planner.errors import InputError
 from planner.report.whole import write_whole
@@ -18,10 +16,10 @@ from planner.report.whole import write_whole
 def quality(  # noqa: PLR0917 - typer's options
     model: Annotated[
         str, typer.Option(help="smollm2, or a folder with config.json and safetensors.")
-    ] = SMOLLM2,
+    ] = "smollm2",
     settings: Annotated[
-        str, typer.Option(help="Variants with commas between, as int8,structured:0.25.")
-    ] = ",".join(STUDIED),
+        str | None, typer.Option(help="Variants with commas between, as int8,structured:0.25.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default cuda if any.")] = None,
     windows: Annotated[
         int | None, typer.Option(min=2, help="Windows of 512 tokens looked at; by default all.")
@@ -32,6 +30,8 @@ def quality(  # noqa: PLR0917 - typer's options
     quiet: Quiet = False,
 ) -> str:
     """Measure perplexity and next-token agreement of compressed variants of a trained model."""
+    from calibrate.quality.study import STUDIED, plot, study  # noqa: PLC0415 - needs torch
+
     for file in (out, plot_to):
         if file is not None and not file.parent.is_dir():
             raise InputError(f"must be a file in a folder that is there, got {str(file)!r}")
@@ -42,7 +42,7 @@ def quality(  # noqa: PLR0917 - typer's options
 
     found = study(
         model,
-        [word for word in settings.split(",") if word.strip()],
+        STUDIED if settings is None else [each for each in settings.split(",") if each.strip()],
         device,
         limit=windows,
         tell=tell,

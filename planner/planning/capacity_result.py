@@ -97,6 +97,18 @@ class Capacity:
     runs: int
 
     @property
+    def has_interval(self) -> bool:
+        """Whether the ends are an interval of the confidence, as those of the objectives there are.
+
+        Too few time blocks leave a run without: then the ends only say where rates on either side,
+        whose runs have them, decide.
+        """
+        ends = [
+            end for each in bounds(self.result) for end in (each.outcome.low, each.outcome.high)
+        ]
+        return any(end is not None for end in ends)
+
+    @property
     def headroom(self) -> float | None:
         """How much more traffic than its own the scenario stands, as a share; negative if less."""
         return None if self.value is None else self.value / self.own - 1

@@ -37,9 +37,11 @@ def headline(found: Capacity) -> str:
         return "no capacity, an objective fails at any load"
     at_least = "at least " if found.ends_at == "most" else ""
     said = f"capacity {at_least}{_number(found, found.value)} {found.unit}"
-    ends = f"{_number(found, found.low)} to {_number(found, found.high)}"
-    if found.ends_at != "most":
-        said += f", {percent(found.confidence)} interval {ends}"
+    low, high = _number(found, found.low), _number(found, found.high)
+    if found.ends_at != "most" and found.has_interval:
+        said += f", {percent(found.confidence)} interval {low} to {high}"
+    elif found.ends_at != "most":
+        said += f", without an interval: surely met up to {low}, surely missed from {high}"
     if found.per_replica is not None and found.replicas != 1:
         said += f"; {rate(found.per_replica)} for each of {found.replicas} replicas"
     return said

@@ -11,6 +11,7 @@ from planner.evaluate import simulate
 from planner.planning.capacity import capacity, surely_met, surely_missed
 from planner.planning.capacity_result import PRECISION
 from planner.planning.knobs import knob_of
+from planner.report.capacity import render_capacity
 from planner.scenario.reader import read_scenario
 
 #: One exponential server of 10 req/s: sojourn times are exponential with rate 10 - rate, so that
@@ -191,3 +192,12 @@ def test_classes_are_turned_up_together(tmp_path):
 def test_what_has_no_capacity_to_look_for_is_refused(tmp_path, text, change, message):
     (tmp_path / "s.yaml").write_text(text)
     assert message in refused(planner("capacity", tmp_path / "s.yaml", *sets(change), "-q"))
+
+
+def test_without_intervals_of_the_objectives_no_interval_is_stated():
+    short = found(MM1, "simulation.replications=1", "traffic.requests=60", "simulation.warmup=1 s")
+    assert not short.has_interval
+    said = render_capacity(short)
+    assert "without an interval: surely met up to" in said
+    assert "95 % interval" not in said
+    assert found(MM1).has_interval

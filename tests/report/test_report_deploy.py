@@ -343,3 +343,19 @@ def test_the_command_prints_what_the_library_makes(tmp_path):
     ran = planner("export", tmp_path / "s.yaml", "--to", "k8s", *sets("fleet.replicas=2"))
     assert ran.code == 0
     assert ran.out == made("k8s", CLOSED, "fleet.replicas=2")
+
+
+def test_a_context_as_long_as_the_whole_pool_is_said_to_be_one():
+    unset = "service.engine.max_model_len=null"
+    small = ("service.model=llama-3.1-8b", "fleet.device=RTX-4090", unset)
+    chat = find_scenario("chatbot")
+    said = "is all of the predicted KV pool, less than the model's 131072"
+    assert said in folded(export(load_scenario(chat, small), "vllm"))
+    assert said not in folded(export(load_scenario(chat, (unset,)), "vllm"))
+    given = (*small, "service.engine.max_model_len=16384")
+    assert said not in folded(export(load_scenario(chat, given), "vllm"))
+
+
+def folded(text):
+    """Return a text without its comment signs and line ends."""
+    return " ".join(text.replace("#", " ").split())

@@ -30,6 +30,7 @@ def notices_of(scenario: Scenario, system: System) -> Iterator[str]:
     yield from _kv_notices(system)
     yield from _pruning_notices(system)
     yield from _launch_notices(system)
+    yield from _pool_notices(system)
     yield from _scheduler_notices(system)
     yield from _place_notices(scenario, system)
 
@@ -108,6 +109,16 @@ def _pruning_notices(system: System) -> Iterator[str]:
         yield (
             "its configuration must have the smaller sizes, uniform over the layers or of an "
             "architecture that vLLM knows"
+        )
+
+
+def _pool_notices(system: System) -> Iterator[str]:
+    pool, wanted = system.pool, system.service.engine.max_model_len
+    if wanted is None and pool.max_model_len < system.shape.max_position:
+        yield (
+            f"--max-model-len {pool.max_model_len} is all of the predicted KV pool, less than the "
+            f"model's {system.shape.max_position}: where the pool turns out smaller, vLLM "
+            "does not start; set service.engine.max_model_len to what the longest request needs"
         )
 
 
