@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 KINDS = ("deployment", "lengths")
+#: Groups are left out in so many lots at most, not one by one.
+LOTS = 5
 
 
 class Stack(Spec):
@@ -65,7 +67,7 @@ class Stack(Spec):
         rows, out = self.rows(experiments), set(self.without)
         also = [e for e in rows if {e.case.point.model, e.case.point.texts["model"]} & out]
         seen = [each for each in rows if each not in also]
-        return fit_stack(seen, KINDS, rounds=rounds, also=also)
+        return fit_stack(seen, KINDS, folds=LOTS, rounds=rounds, also=also)
 
 
 @dataclass(frozen=True)
