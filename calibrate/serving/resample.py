@@ -28,7 +28,11 @@ RESAMPLES = 400
 def bootstrap(
     problem: Problem, x: Floats, jacobian: Floats, cluster: str | None, seed: int
 ) -> dict[str, float]:
-    """Return standard errors in the coefficients' units, of those that no bound holds."""
+    """Return standard errors in the coefficients' units, of those that no bound holds.
+
+    Groups of `cluster` are resampled whole; where there is one only, single experiments are, which
+    tells nothing of how another group would differ.
+    """
     free = problem.free(x)
     if not free.any():
         return {}
@@ -36,6 +40,8 @@ def bootstrap(
     # weights of the loss soft_l1 at the optimum: rho'(z) of iteratively reweighted least squares
     robust = 1 / np.sqrt(1 + (residuals / problem.tolerance) ** 2)
     rows_of = _clusters(problem.experiments, cluster)
+    if len(rows_of) < 2:  # a group by itself is drawn every time: there is no spread to see
+        rows_of = _clusters(problem.experiments, None)
     a = jacobian[:, free] * np.sqrt(robust)[:, None]
     b = residuals * np.sqrt(robust)
     # sums per group, so that a resample is a weighting of groups

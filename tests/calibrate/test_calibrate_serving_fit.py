@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,3 +174,13 @@ def test_groups_that_are_all_one_cannot_be_left_out():
     whole = fit(same, load_profile("assumed"), values=START)
     with pytest.raises(InputError, match="at least two groups"):
         cross_validate(same, whole, "model")
+
+
+def test_a_group_by_itself_has_the_errors_of_its_rows():
+    """Drawn whole, the one group would be drawn every time, without any spread."""
+    some = [replace(each, group="a") for each in engines(40, sigma=0.05, seed=3)]
+    start = load_profile("assumed")
+    alone = fit(some, start, values=START, cluster="model").stderr
+    rows = fit(some, start, values=START).stderr
+    assert alone == rows
+    assert all(error > 1e-4 * START[name] for name, error in alone.items())
