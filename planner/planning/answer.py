@@ -121,8 +121,8 @@ def _because(search: Search, best: Verified, at: int, part: str) -> str:
         value = nearest.found.values[at]
         said = "" if value is None else f" ({_value(objective, value)})"
         return (
-            f"{nearest.replicas} of them miss {objective.text}{said}, which is made of {part} "
-            "most; nothing cheaper meets it"
+            f"{nearest.replicas} of them would miss {objective.text}{said}, which is made of "
+            f"{part} most; nothing cheaper meets it"
         )
     less = "one replica is the least there can be" if best.replicas == 1 else "fewer are too few"
     cheaper = _cheaper(search, best)
