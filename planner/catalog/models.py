@@ -305,3 +305,20 @@ class ModelShape(Spec):
             width = self.qk_nope_dim + self.qk_rope_dim + self.v_head_dim
             return 2 * self.n_heads * width
         return 4 * self.n_heads * self.head_dim
+
+    @property
+    def decode_flops_per_pair(self) -> int:
+        """FLOPs of one layer's attention per token attended to, where a sequence decodes [FLOP].
+
+        For MLA those of the folded form [1]_: every head attends to the latent itself, with
+        ``2 n_heads (kv_lora_rank + qk_rope_dim)`` for the scores and ``2 n_heads kv_lora_rank``
+        for the values. The projections up, folded into query and output, are multiplied with the
+        new token alone, as in prefill. Otherwise :attr:`attention_flops_per_pair`.
+
+        References
+        ----------
+        .. [1] DeepSeek-AI, "DeepSeek-V2," 2024, section 2.1.2. arXiv:2405.04434
+        """
+        if self.is_mla:
+            return 2 * self.n_heads * (2 * self.kv_lora_rank + self.qk_rope_dim)
+        return self.attention_flops_per_pair

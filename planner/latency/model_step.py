@@ -3,6 +3,7 @@
 For a step with ``p`` prefill and ``n`` decoding tokens, attention work ``A`` and context ``K``:
 
     compute  = 2 N_active (p + n) / (a_c e_c peak TP) + attention FLOPs A / (e_a peak TP) + head
+               (latent attention: more FLOPs per token of context where a sequence decodes)
     storage  = (weights touched) / (a_s e_s bandwidth TP) + K kv_bytes / (a_s e_kv bandwidth)
     transfer = collectives of the layers and hand-overs of the pipeline
     overhead = t_0 + t_L layers + t_1 n
@@ -85,7 +86,8 @@ class StepBatch(NamedTuple):
 
     Parameters
     ----------
-    tokens, sequences, samples, attended, attended_window, context, context_window : float
+    tokens, sequences, samples, attended, attended_window : float
+    context, context_window, context_decode : float
         See there.
     """
 
@@ -96,6 +98,7 @@ class StepBatch(NamedTuple):
     attended_window: float
     context: float
     context_window: float
+    context_decode: float
 
 
 def step_batch(
@@ -110,7 +113,8 @@ def step_batch(
     window : float
         Attention window of the sliding-window layers; 0 if there are none. [tokens]
     """
-    chunks = [*prefill, *((1, done) for done in decode)]
+    decoding = [(1, done) for done in decode]
+    chunks = [*prefill, *decoding]
     pairs = context = pairs_window = context_window = 0.0
     for chunk, done in chunks:
         pairs += chunk * done + chunk * (chunk + 1) / 2
@@ -122,7 +126,8 @@ def step_batch(
             context_window += min(done, window - 1) + chunk
     tokens = sum(chunk for chunk, _ in chunks)
     n = len(chunks)
-    return StepBatch(tokens, n, n, pairs, pairs_window, context, context_window)
+    decoded = float(sum(done + 1 for _, done in decoding))
+    return StepBatch(tokens, n, n, pairs, pairs_window, context, context_window, decoded)
 
 
 @dataclass
@@ -258,15 +263,21 @@ def _peak(device: Device, dtype: PeakDtype) -> SourcedNumber:
 def _compute(
     shape: ModelShape, settings: Settings, rates: _Rates, tensor_parallel: int
 ) -> dict[str, float]:
-    """Return the coefficients of compute: two FLOPs per parameter and token, and attention's."""
+    """Return the coefficients of compute: two FLOPs per parameter and token, and attention's.
+
+    Latent attention is folded where a sequence decodes: one latent is read for all heads, at the
+    price of more arithmetic than a prompt's. A shape that folding costs nothing keeps the form.
+    """
     used = shape.active_linear_parameters - shape.fixed_parameters  # of routed experts
     layers = shape.fixed_parameters / rates.layers + used / rates.experts
     pair = shape.attention_flops_per_pair / (rates.attention * tensor_parallel)
+    folded = shape.decode_flops_per_pair / (rates.attention * tensor_parallel)
     return {
         "compute_per_token": 2 * settings.flops_left * layers / tensor_parallel,
         "compute_per_sample": 2 * shape.head_parameters / (rates.head * tensor_parallel),
         "compute_per_context": shape.full_layers * pair,
         "compute_per_context_window": shape.n_windowed_layers * pair,
+        "compute_per_context_decode": shape.full_layers * max(folded - pair, 0.0),
     }
 
 

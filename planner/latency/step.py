@@ -19,6 +19,7 @@ STEP_FIELDS: dict[str, str] = {
     "compute_per_sample": "output head, per token sampled [s]",
     "compute_per_context": "attention, per token and token it attends to, full layers [s]",
     "compute_per_context_window": "the same for sliding-window layers [s]",
+    "compute_per_context_decode": "more of attention where a sequence decodes, full layers [s]",
     "storage_fixed": "weights that every step reads [s]",
     "storage_experts": "weights of all routed experts [s], of which a step reads those it hits; "
     "or, of a dense model, weights read again by a batch of many tokens",
@@ -70,6 +71,7 @@ def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions
     attended_window: float,
     context: float,
     context_window: float,
+    context_decode: float,
 ) -> tuple[float, float, float, float]:
     """Return the seconds of compute, storage, transfer and overhead of one step.
 
@@ -91,12 +93,15 @@ def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions
         Sum over tokens of the tokens each attends to (A), in full and in windowed layers.
     context, context_window : float
         Tokens of KV cache read (K), in full and in windowed layers.
+    context_decode : float
+        Of `context`, what decoding sequences read, and attend to with one token each.
     """
     compute = (
         c.compute_per_token * tokens
         + c.compute_per_sample * samples
         + c.compute_per_context * attended
         + c.compute_per_context_window * attended_window
+        + c.compute_per_context_decode * context_decode
     )
     storage = (
         c.storage_fixed

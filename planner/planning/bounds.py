@@ -64,6 +64,7 @@ def _fixed_point(step: Step, mean: Means, rate: float) -> tuple[float, float]:
             share * mean.attended_window,
             share * mean.context,
             share * mean.context_window,
+            share * mean.held,
         )
         following = float(sum(parts))
         if abs(following - seconds) < 1e-4 * seconds:

@@ -37,6 +37,8 @@ class Work(NamedTuple):
         Tokens attended to, summed over tokens, in full and in windowed layers.
     context, context_window : float
         KV cache read, in full and in windowed layers. [tokens]
+    context_decode : float
+        Of `context`, what decoding sequences read. [tokens]
     experts : float
         Shares of the routed experts that are hit, summed over steps.
     """
@@ -49,6 +51,7 @@ class Work(NamedTuple):
     attended_window: float
     context: float
     context_window: float
+    context_decode: float
     experts: float
 
 
@@ -147,6 +150,7 @@ class Step:
             attended_window=inside * (inside + 1) / 2 + (prompt - inside) * self.c.window,
             context=prompt,
             context_window=inside,
+            context_decode=0,
             experts=-math.expm1(prompt * self.c.experts_log_miss),
         )
         return self.least(whole) + self.network
@@ -163,6 +167,7 @@ class Step:
             + c.compute_per_sample * work.samples
             + c.compute_per_context * work.attended
             + c.compute_per_context_window * work.attended_window
+            + c.compute_per_context_decode * work.context_decode
         )
         storage = (
             c.storage_fixed * work.steps
@@ -198,6 +203,7 @@ def capacity(step: Step, mean: Means) -> float:
             attended_window=mean.attended_window,
             context=mean.context,
             context_window=mean.context_window,
+            context_decode=mean.held,
             experts=full * tokens / budget,
         )
     )

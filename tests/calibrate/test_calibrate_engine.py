@@ -41,29 +41,34 @@ class SimulatedModel:
         self.coefficients = step_coefficients(**case.coefficients)
         self.window = int(case.coefficients["window"])
         self.clock = clock
-        self.cached = {}
+        self.cached, self.decoding = {}, set()
 
     def run(self, chunks):
         assert len({chunk.slot for chunk in chunks}) == len(chunks) > 0
         for chunk in chunks:
             assert chunk.start in (0, self.cached.get(chunk.slot))
             self.cached[chunk.slot] = chunk.start + len(chunk.token_ids)
+            if chunk.start == 0:
+                self.decoding.discard(chunk.slot)
         self.clock.time += sum(self._parts(chunks))
+        self.decoding.update(chunk.slot for chunk in chunks if chunk.sample)
         return [7 if chunk.sample else -1 for chunk in chunks]
 
     def _parts(self, chunks):
         window = self.window
-        tokens = attended = in_window = context = context_window = 0
+        tokens = attended = in_window = context = context_window = decoded = 0
         for chunk in chunks:
             positions = range(chunk.start + 1, chunk.start + len(chunk.token_ids) + 1)
             tokens += len(positions)
             attended += sum(positions)
             context += positions[-1]
+            decoded += positions[-1] if chunk.slot in self.decoding else 0
             if window:
                 in_window += sum(min(each, window) for each in positions)
                 context_window += min(positions[0], window) + len(positions) - 1
         samples = sum(chunk.sample for chunk in chunks)
-        work = (tokens, len(chunks), samples, attended, in_window, context, context_window)
+        contexts = (context, context_window, decoded)
+        work = (tokens, len(chunks), samples, attended, in_window, *contexts)
         return step_parts(self.coefficients[0], *map(float, work))
 
 

@@ -102,6 +102,11 @@ def test_attention_takes_four_flops_per_pair_and_channel():
     assert find_model("deepseek-v3").attention_flops_per_pair == 2 * 128 * (128 + 64 + 128)
 
 
+def test_folded_latent_attention_takes_the_latent_for_keys_and_values():
+    assert ModelShape(**LLAMA).decode_flops_per_pair == 4 * 32 * 128
+    assert find_model("deepseek-v3").decode_flops_per_pair == 2 * 128 * (512 + 64 + 512)
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

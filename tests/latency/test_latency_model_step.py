@@ -140,6 +140,35 @@ def test_replicated_kv_heads_and_the_latent_of_mla_are_read_by_every_device():
     )
 
 
+def test_a_decode_step_of_latent_attention_is_folded_as_computed_by_hand():
+    layers, heads, rank, rope, nope, value = 61, 128, 512, 64, 128, 128
+    context = 1000
+    projections = 7168 * 1536 + 1536 * heads * (nope + rope) + 7168 * (rank + rope)
+    folded = heads * nope * rank + heads * rank * value  # of the query, and of the output
+    scores, values = heads * (rank + rope) * context, heads * rank * context
+    attention = projections + folded + scores + values + heads * value * 7168
+    feed_forward = 3 * 3 * 7168 * 18432 + 58 * (7168 * 256 + (8 + 1) * 3 * 7168 * 2048)
+    flops = 2 * (layers * attention + feed_forward + 129280 * 7168)
+    step = step_time(find_model("deepseek-v3"), H100, BF16, PLAIN, tensor_parallel=8)
+    compute, storage, _, _ = step.parts(decode=[context - 1])
+    assert compute == pytest.approx(flops / 8 / 989e12, rel=1e-12)
+    further = step.parts(decode=[2 * context - 1])  # reads latents of all heads, undivided
+    assert further[1] - storage == pytest.approx(context * layers * (rank + rope) * 2 / 3350e9)
+    assert further[0] - compute == pytest.approx(
+        2 * layers * (scores + values) / 8 / 989e12, rel=1e-9
+    )
+
+
+def test_a_prompt_of_latent_attention_is_unfolded_as_computed_by_hand():
+    layers, heads, qk, value = 61, 128, 128 + 64, 128
+    step = step_time(find_model("deepseek-v3"), H100, BF16, PLAIN, tensor_parallel=8)
+    short, long = (step.parts(prefill=[(n, 0)])[0] for n in (1000, 2000))
+    pairs = 2000 * 2001 / 2 - 2 * 1000 * 1001 / 2
+    head = 2 * 129280 * 7168
+    flops = (long - 2 * short) * 8 * 989e12 + head  # linear layers cancel; one head is left over
+    assert flops == pytest.approx(2 * layers * heads * (qk + value) * pairs, rel=1e-9)
+
+
 def test_a_micro_batch_passes_all_stages_of_a_pipeline_and_pays_the_hand_overs():
     one, four = coefficients(prof=ASSUMED), coefficients(prof=ASSUMED, pipeline_parallel=4)
     assert four.pop("transfer_fixed") == pytest.approx(3 * 5e-6)

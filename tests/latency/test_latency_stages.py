@@ -68,7 +68,7 @@ def test_a_step_without_overlap_is_the_stage_with_the_same_coefficients(stage):
         overhead_fixed=overhead,
         overlap=1,
     )
-    one_token = step_parts(coefficients[0], 1, 1, 1, 1, 1, 1, 1)
+    one_token = step_parts(coefficients[0], 1, 1, 1, 1, 1, 1, 1, 0)
     assert one_token == pytest.approx(stage.parts(), rel=1e-12)
 
 

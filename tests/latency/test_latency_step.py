@@ -17,7 +17,7 @@ overlaps = st.one_of(st.just(1.0), st.floats(1, 50), st.floats(900, 1100), st.ju
 
 def parts(compute, storage, overlap):
     c = step_coefficients(compute_per_token=compute, storage_fixed=storage, overlap=overlap)[0]
-    return step_parts(c, 1, 1, 1, 0, 0, 0, 0)
+    return step_parts(c, 1, 1, 1, 0, 0, 0, 0, 0)
 
 
 @given(seconds, seconds)
@@ -50,19 +50,20 @@ def test_parts_are_in_the_proportion_of_their_powers(compute, storage, overlap):
     assert storage_part == pytest.approx(combined * (1 - share), rel=1e-6, abs=1e-15)
 
 
-@given(st.lists(st.floats(0, 1e-3), min_size=12, max_size=12), st.integers(1, 4096))
+@given(st.lists(st.floats(0, 1e-3), min_size=13, max_size=13), st.integers(1, 4096))
 def test_every_coefficient_multiplies_what_its_name_says(values, tokens):
     names = [name for name in STEP_FIELDS if name.startswith(("compute_per", "storage_f"))]
     names += ["storage_per_token", "storage_per_context", "storage_per_context_window"]
     names += ["transfer_fixed", "transfer_per_token", "overhead_fixed", "overhead_per_sequence"]
     v = dict(zip(names, values, strict=True))
     c = step_coefficients(**v)[0]
-    compute, storage, transfer, overhead = step_parts(c, tokens, 3, 2, 50, 40, 30, 20)
+    compute, storage, transfer, overhead = step_parts(c, tokens, 3, 2, 50, 40, 30, 20, 10)
     assert compute == pytest.approx(
         v["compute_per_token"] * tokens
         + v["compute_per_sample"] * 2
         + v["compute_per_context"] * 50
         + v["compute_per_context_window"] * 40
+        + v["compute_per_context_decode"] * 10
     )
     assert storage == pytest.approx(
         v["storage_fixed"]
@@ -82,7 +83,8 @@ def test_a_step_reads_the_experts_that_its_tokens_hit():
         drawn = rng.random((4000, tokens, experts)).argpartition(per_token, axis=2)[..., :per_token]
         hit = [len(np.unique(step)) / experts for step in drawn]
         error = 4 * np.std(hit) / math.sqrt(len(hit)) + 1e-12
-        assert step_parts(c, tokens, 1, 1, 0, 0, 0, 0)[1] == pytest.approx(np.mean(hit), abs=error)
+        storage = step_parts(c, tokens, 1, 1, 0, 0, 0, 0, 0)[1]
+        assert storage == pytest.approx(np.mean(hit), abs=error)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ def test_an_overlap_of_two_is_the_limit_of_overlaps_near_it(compute, storage):
     square, near = (
         step_parts(
             step_coefficients(compute_per_token=compute, storage_fixed=storage, overlap=q)[0],
-            1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+            1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
         )
         for q in (2.0, 2.0 + 1e-12)
     )  # fmt: skip

@@ -99,6 +99,7 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
         "compute_per_sample": draw(st.floats(0, 0.05)),
         "compute_per_context": draw(st.floats(0, 0.01)),
         "compute_per_context_window": draw(st.floats(0, 0.01)) * (window > 0),
+        "compute_per_context_decode": draw(st.sampled_from([0.0, 0.003])),
         "storage_fixed": draw(st.floats(0.01, 0.5)),
         "storage_experts": draw(st.sampled_from([0.0, 0.3])),
         "experts_log_miss": math.log1p(-0.25),

@@ -190,12 +190,12 @@ class Lane:
             self.chunks = {s.row: 1 for s in self.running}
         done, self.pad = self.pad, self.pad + chunk
         positions = range(done + 1, done + chunk + 1)
-        return self.totals([(n, positions)])
+        return self.totals([(n, positions, done > 0)])
 
     def work(self):
         """Quantities of the step from its sequences, token by token."""
         return self.totals(
-            (1, range(s.cached + 1, s.cached + self.chunks[s.row] + 1))
+            (1, range(s.cached + 1, s.cached + self.chunks[s.row] + 1), s.decodes)
             for s in self.running
             if s.row in self.chunks
         )
@@ -203,11 +203,13 @@ class Lane:
     def totals(self, groups):
         window = int(self.c.window) or 0
         tokens = sequences = samples = attended = in_window = context = context_window = 0
-        for n, positions in groups:
+        decoded = 0
+        for n, positions, decodes in groups:
             tokens += n * len(positions)
             sequences += n
             attended += n * sum(positions)
             context += n * positions[-1]
+            decoded += n * positions[-1] * decodes
             if window:
                 in_window += n * sum(min(each, window) for each in positions)
                 first = min(positions[0], window)
@@ -218,7 +220,8 @@ class Lane:
             for s in self.running:
                 chunk = self.chunks.get(s.row)
                 samples += chunk == s.prefill_left
-        return tokens, sequences, samples, attended, in_window, context, context_window
+        contexts = context, context_window, decoded
+        return tokens, sequences, samples, attended, in_window, *contexts
 
     def finish_step(self, gaps):
         """Tokens come out; returns the sequences that finished."""

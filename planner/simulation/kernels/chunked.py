@@ -79,6 +79,7 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
     attended = float(lane.context + n)
     in_window = float(lane.context_window + lane.growing)
     context, context_in_window = attended, in_window
+    decoding = context
     lane.prefills = 0
     while budget > 0:
         k = lane.partial
@@ -118,4 +119,15 @@ def _form_batch(p: Plane, e: int, preempted: bool) -> None:
             context_in_window += float(min(done, config.window - 1) + chunk)
     lane.decode_step = 1 if n > 0 else 0
     tokens = config.max_num_batched_tokens - budget
-    start_step(p, e, tokens, sequences, samples, attended, in_window, context, context_in_window)
+    start_step(
+        p,
+        e,
+        tokens,
+        sequences,
+        samples,
+        attended,
+        in_window,
+        context,
+        context_in_window,
+        decoding,
+    )

@@ -75,4 +75,4 @@ def _prefill(p: Plane, e: int) -> None:
             context_in_window += float(total)
     lane.decode_step = 0
     n = lane.prefills
-    start_step(p, e, tokens, n, n, attended, in_window, context, context_in_window)
+    start_step(p, e, tokens, n, n, attended, in_window, context, context_in_window, 0.0)

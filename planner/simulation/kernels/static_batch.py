@@ -45,7 +45,7 @@ def advance_static(p: Plane, e: int) -> int:
     window = p.config[0].window
     in_window = float(n * min(position, window))
     lane.decode_step = 1
-    start_step(p, e, n, n, n, context, in_window, context, in_window)
+    start_step(p, e, n, n, n, context, in_window, context, in_window, context)
     return 0
 
 
@@ -75,4 +75,5 @@ def _form_batch(p: Plane, e: int) -> None:
     attended = n * (longest_prompt * (longest_prompt + 1) // 2)
     in_window = n * attended_window(0, longest_prompt, config.window)
     context_in_window = float(tokens) if config.window > 0 else 0.0
-    start_step(p, e, tokens, n, n, float(attended), in_window, float(tokens), context_in_window)
+    context = float(tokens)
+    start_step(p, e, tokens, n, n, float(attended), in_window, context, context_in_window, 0.0)

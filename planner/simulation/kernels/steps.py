@@ -39,6 +39,7 @@ def start_step(  # noqa: PLR0917 - a kernel, called with positions
     attended_in_window: float,
     context: float,
     context_in_window: float,
+    context_decode: float,
 ) -> None:
     """Start a step with the batch described (arguments of ``step_parts``) at ``lane.now``."""
     lane = p.lanes[e]
@@ -51,6 +52,7 @@ def start_step(  # noqa: PLR0917 - a kernel, called with positions
         attended_in_window,
         context,
         context_in_window,
+        context_decode,
     )
     lane.step_compute, lane.step_storage = compute, storage
     lane.step_transfer, lane.step_overhead = transfer, overhead
@@ -138,7 +140,7 @@ def start_decode(p: Plane, e: int) -> None:
     context = float(lane.context + n)
     in_window = float(lane.context_window + lane.growing)
     lane.decode_step = 1
-    start_step(p, e, n, n, n, context, in_window, context, in_window)
+    start_step(p, e, n, n, n, context, in_window, context, in_window, context)
 
 
 @kernel
@@ -168,7 +170,7 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
         attended = float(context + n)
         in_window = float(lane.context_window + lane.growing)
         compute, storage, transfer, overhead = step_parts(
-            coefficients, batch, batch, batch, attended, in_window, attended, in_window
+            coefficients, batch, batch, batch, attended, in_window, attended, in_window, attended
         )
         end = now + (compute + storage + transfer + overhead)
         if end > limit:
