@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from calibrate.compression.variant import Variant
@@ -82,6 +82,11 @@ class Server:
         )
         server.warm_up()
         return server
+
+    def with_room_for(self, requests: Iterable[Requests]) -> Server:
+        """Return a server of the same model whose cache has slots for the longest of `requests`."""
+        length = _slot_length(self.limits, requests)
+        return replace(self, runner=Runner(self.runner.model, self.limits.max_num_seqs, length))
 
     @property
     def device(self) -> torch.device:

@@ -13,7 +13,8 @@ import torch
 
 from calibrate.measure.fingerprint import fingerprint
 from calibrate.measure.header import same_machine
-from calibrate.server import Server, limits_of
+from calibrate.server import Server
+from calibrate.speed import SERVED_S, Speed, at_speed, step_ratio
 from planner.errors import InputError, Problem
 from planner.scenario.service import LlmService
 from planner.simulation.provenance import profile_line
@@ -30,10 +31,10 @@ from planner.validation.compare import Comparison, Row, compare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy.typing as npt
-
+    from planner.catalog.profile import Profile
     from planner.results.records import Records
     from planner.scenario.model import Scenario
+    from planner.simulation.run import Admissible
     from planner.simulation.system import System
     from planner.traffic.requests import Requests
 
@@ -65,18 +66,22 @@ class Load:
     ----------
     label : str
         What to call it.
-    requests : Requests
-        As the engine takes them.
-    rejected : array of bool, shape (n,)
-        Those that it refuses.
-    predicted : Records
-        Of the simulation.
+    scenario : Scenario
+        At this rate, without a network.
+    drawn : Requests
+        As the scenario sends them.
+    taken : Admissible
+        What of them the engine takes.
     """
 
     label: str
-    requests: Requests
-    rejected: npt.NDArray[np.bool_]
-    predicted: Records
+    scenario: Scenario
+    drawn: Requests
+    taken: Admissible
+
+    def simulate(self, system: System) -> Records:
+        """Return what a simulation makes of it."""
+        return run_llm(self.scenario, system, self.drawn, replication=0)
 
 
 def validate(
@@ -92,6 +97,10 @@ def validate(
     The engine serves the very requests that are simulated, `runs` times, loads in turns so that
     drift of the machine hits all alike; then a backlog, whose rate of finishing is its saturation
     rate. The network of the scenario is left out on both sides.
+
+    With a profile of this machine the speed of the machine is measured before every run and after
+    the last, see :mod:`calibrate.speed`, and what is predicted is for that speed. A profile of
+    another machine, or that was not measured, predicts as it is.
 
     Parameters
     ----------
@@ -114,31 +123,59 @@ def validate(
     _check_is_one_engine(scenario, loads)
     torch.set_num_threads(threads or os.cpu_count() or 1)
     service = scenario.service.model_copy(update={"network": 0.0})
-    system = build_system(scenario.model_copy(update={"service": service}))
+    scenario = scenario.model_copy(update={"service": service})
+    system = build_system(scenario)
     base = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
-    saturation = saturation_per_replica(system, base)
-    simulated = [_simulate(scenario, system, saturation, share) for share in loads or (None,)]
-    n = max(int(BACKLOG_S * saturation), BACKLOG_PER_SLOT * limits_of(system).max_num_seqs)
+    server = Server.start(scenario, system, [base])
+    ratios: list[float] = []
+    mine = is_of_here(system.profile, server.device)
+
+    def measure_speed() -> None:
+        if mine:
+            say(f"speed of the machine: {SERVED_S:.0f} s")
+            ratios.append(step_ratio(server, system.step))
+
+    measure_speed()
+    now = at_speed(system, Speed(tuple(ratios))) if ratios else system
+    saturation = saturation_per_replica(now, base)
+    at = [_load(scenario, system, saturation, share) for share in loads or (None,)]
+    n = max(int(BACKLOG_S * saturation), BACKLOG_PER_SLOT * server.limits.max_num_seqs)
     waiting = backlog(system, base, n)
-    requests = [*(load.requests for load in simulated), waiting]
-    server = Server.start(scenario, system, requests)
-    measured: list[list[Records]] = [[] for _ in simulated]
+    server = server.with_room_for([*(load.taken.requests for load in at), waiting, base])
+    server.warm_up()
+    measured: list[list[Records]] = [[] for _ in at]
     rates: list[float] = []
     for run in range(1, runs + 1):
-        for load, records in zip(simulated, measured, strict=True):
-            seconds = load.predicted.measured_to_s
-            say(f"run {run} of {runs}, {load.label}: {seconds:.0f} s")
-            records.append(server.serve(load.requests, load.rejected))
+        for load, records in zip(at, measured, strict=True):
+            say(f"run {run} of {runs}, {load.label}: {load.drawn.end_s:.0f} s")
+            records.append(server.serve(load.taken.requests, load.taken.rejected))
         say(f"run {run} of {runs}, backlog: {n / saturation:.0f} s")
         rates.append(finish_rate(server.serve(waiting, np.zeros(n, bool)).finished_s))
-    comparisons = [
-        compare(load.label, load.predicted, records)
-        for load, records in zip(simulated, measured, strict=True)
-    ]
-    expected = finish_rate(finish_backlog(system, waiting))
-    row = Row("requests", "", "1/s", expected, tuple(rates))
-    comparisons.append(Comparison("saturation", math.nan, n, (row,)))
-    return Validation(tuple(comparisons), _facts(scenario, system, server, saturation, runs))
+        measure_speed()
+    speed = Speed(tuple(ratios)) if ratios else None
+    found = _compared(at, measured, waiting=waiting, rates=rates, system=system, speed=speed)
+    facts = facts_of(scenario, system, server, saturation=saturation, runs=runs, speed=speed)
+    return Validation(tuple(found), facts)
+
+
+def _compared(
+    loads: Sequence[Load],
+    measured: Sequence[Sequence[Records]],
+    *,
+    waiting: Requests,
+    rates: Sequence[float],
+    system: System,
+    speed: Speed | None,
+) -> Iterator[Comparison]:
+    """Yield predictions beside measurements: of every load, and of the saturation rate."""
+    now = system if speed is None else at_speed(system, speed)
+    for load, records in zip(loads, measured, strict=True):
+        by_profile = None if speed is None else load.simulate(system)
+        yield compare(load.label, load.simulate(now), records, by_profile)
+    expected = finish_rate(finish_backlog(now, waiting))
+    by_rate = None if speed is None else finish_rate(finish_backlog(system, waiting))
+    row = Row("requests", "", "1/s", expected, tuple(rates), by_rate)
+    yield Comparison("saturation", math.nan, len(waiting), (row,))
 
 
 def _check_is_one_engine(scenario: Scenario, loads: Sequence[float]) -> None:
@@ -171,27 +208,36 @@ def _not_in_an_engine(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(message, f"fleet.{key}")
 
 
-def _simulate(scenario: Scenario, system: System, saturation: float, share: float | None) -> Load:
-    """Return the simulation of `scenario` at a share of the saturation rate, or as it is."""
+def _load(scenario: Scenario, system: System, saturation: float, share: float | None) -> Load:
+    """Return `scenario` at a share of the saturation rate, or as it is, with its requests."""
     traffic = scenario.traffic
     if share is not None:
         traffic = traffic.model_copy(update={"rate": share * saturation})
     label = "as written" if share is None else f"{100 * share:g} %"
-    service = scenario.service.model_copy(update={"network": 0.0})
-    scenario = scenario.model_copy(update={"traffic": traffic, "service": service})
+    scenario = scenario.model_copy(update={"traffic": traffic})
     requests = traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
-    taken = admissible(requests, system)
-    records = run_llm(scenario, system, requests, replication=0)
-    return Load(label, taken.requests, taken.rejected, records)
+    return Load(label, scenario, requests, admissible(requests, system))
 
 
-def _facts(
-    scenario: Scenario, system: System, server: Server, saturation: float, runs: int
+def is_of_here(profile: Profile, device: torch.device) -> bool:
+    """Return whether a profile was measured on this machine, with its software and threads."""
+    here = fingerprint(device).text
+    return profile.fingerprint is not None and same_machine(profile.fingerprint, here, threads=True)
+
+
+def facts_of(
+    scenario: Scenario,
+    system: System,
+    server: Server,
+    *,
+    saturation: float,
+    runs: int,
+    speed: Speed | None,
 ) -> dict[str, str]:
     """Return what was run and on what."""
     device, profile = server.device, profile_line(system)
-    measured_on, here = system.profile.fingerprint, fingerprint(server.device).text
-    if measured_on is not None and not same_machine(measured_on, here, threads=True):
+    measured_on = system.profile.fingerprint
+    if measured_on is not None and not is_of_here(system.profile, device):
         profile += f"; NOT of this machine, its software and threads, but of {measured_on}"
     name = platform.processor() or platform.machine()
     if device.type == "cuda":
@@ -203,4 +249,5 @@ def _facts(
         "engine": f"{server.about}; torch {torch.__version__}",
         "device": f"{name}, {torch.get_num_threads()} threads",
         "profile": profile,
+        **({} if speed is None else {"speed": str(speed)}),
     }

@@ -11,7 +11,7 @@ import numpy as np
 from calibrate.engine import Engine
 from calibrate.measure.clock import stopwatch
 from calibrate.measure.hardware import synchroniser
-from calibrate.measure.stretches import ServedRecord, stretches_of
+from calibrate.measure.stretches import ServedRecord, stretches_of, thinned
 from calibrate.models.runner import Chunk, Runner
 from calibrate.scheduling import Limits
 from planner.traffic.spec import Traffic
@@ -62,12 +62,12 @@ def measure_served(loaded: Loaded, base: Loaded, plan: Serving, clients: int) ->
     reference = Runner(base.model.model, 1, 2)
     vocabulary = loaded.model.shape.vocab_size
     before = _reference(reference)
-    steps = _serve(runner, limits, _requests(clients, longest, plan.seconds), vocabulary)
+    steps = serve_clients(runner, limits, clients, plan.seconds, vocabulary)
     return ServedRecord(
         variant=loaded.variant.name,
         clients=clients,
         reference=float(np.median([*before, *_reference(reference)])),
-        stretches=stretches_of(steps),
+        stretches=thinned(stretches_of(steps)),
     )
 
 
@@ -95,8 +95,25 @@ def _requests(clients: int, longest: int, seconds: float) -> Requests:
     return traffic.draw(clients, 0, Path())
 
 
-def _serve(runner: Runner, limits: Limits, requests: Requests, vocabulary: int) -> list[StepLog]:
-    """Serve `requests` until their time is over; return all steps."""
+def serve_clients(
+    runner: Runner, limits: Limits, clients: int, seconds: float, vocabulary: int
+) -> list[StepLog]:
+    """Serve `clients` in a closed loop until their time is over; return all steps.
+
+    Parameters
+    ----------
+    runner : Runner
+        Of the model, with a slot for each sequence of `limits`.
+    limits : Limits
+        Of the engine; the lengths of the requests follow from the longest sequence.
+    clients : int
+        How many, >= 1.
+    seconds : float
+        For how long. [s]
+    vocabulary : int
+        Tokens that prompts are drawn from.
+    """
+    requests = _requests(clients, min(limits.max_model_len, runner.max_model_len), seconds)
     longest = int(requests.prompt_tokens.max())
     text = np.random.default_rng(0).integers(0, vocabulary, 2 * longest).tolist()
 

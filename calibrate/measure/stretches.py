@@ -75,16 +75,20 @@ def served_key(variant: str, clients: int) -> str:
 
 
 def stretches_of(steps: Sequence[StepLog]) -> tuple[Stretch, ...]:
-    """Return at most :data:`MOST` stretches out of `steps`, evenly over their time.
+    """Return the stretches that `steps` are made of.
 
     Parameters
     ----------
     steps : sequence of StepLog
         All steps of a replay, in order.
     """
-    found = [_stretch(part, before) for part, before in _cut(steps)]
-    every = -(-len(found) // MOST) or 1
-    return tuple(found[::every])
+    return tuple(_stretch(part, before) for part, before in _cut(steps))
+
+
+def thinned(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """Return at most :data:`MOST` of `stretches`, evenly over their time."""
+    every = -(-len(stretches) // MOST) or 1
+    return tuple(stretches[::every])
 
 
 def _cut(steps: Sequence[StepLog]) -> Iterator[tuple[Sequence[StepLog], float]]:

@@ -35,6 +35,8 @@ STEP_FIELDS: dict[str, str] = {
     "window": "attention window of the sliding-window layers; 0 if there are none [tokens]",
 }
 
+#: Those that are no time: how parts overlap, and what a batch touches.
+_NO_TIME = ("overlap", "experts_log_miss", "window")
 #: Layout of the coefficients as the compiled data plane reads them.
 STEP_DTYPE = np.dtype([(name, np.float64) for name in STEP_FIELDS])
 
@@ -60,6 +62,25 @@ def step_coefficients(**values: float) -> np.recarray[Any, Any]:
     for name, value in values.items():
         row[name] = value
     return row
+
+
+def scaled_coefficients(
+    coefficients: np.recarray[Any, Any], factor: float
+) -> np.recarray[Any, Any]:
+    """Return the coefficients of steps that all take `factor` times as long.
+
+    Parameters
+    ----------
+    coefficients : recarray, shape (1,)
+        See :data:`STEP_FIELDS`.
+    factor : float
+        > 0. [-]
+    """
+    scaled = coefficients.copy()
+    for name in STEP_FIELDS:
+        if name not in _NO_TIME:
+            scaled[name] *= factor
+    return scaled
 
 
 def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions

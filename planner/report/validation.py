@@ -38,7 +38,8 @@ def render_comparisons(
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("load", no_wrap=True)
-    columns = ["predicted", "measured", "spread", "error"]
+    both = any(row.by_profile is not None for each in comparisons for row in each.rows)
+    columns = [*(["by profile"] if both else []), "predicted", "measured", "spread", "error"]
     for name in columns if tolerance is None else [*columns, "allowed", ""]:
         table.add_column(name, justify="right", no_wrap=True)
     for comparison in comparisons:
@@ -47,7 +48,7 @@ def render_comparisons(
             label += f", {rate(comparison.rate)} req/s"
         table.add_row(label)
         for row in comparison.rows:
-            table.add_row(*_cells(row, tolerance))
+            table.add_row(*_cells(row, tolerance, both=both))
     below = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     below.show_header = False
     below.add_column(no_wrap=True)
@@ -60,7 +61,7 @@ def render_comparisons(
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _cells(row: Row, tolerance: float | None) -> list[str]:
+def _cells(row: Row, tolerance: float | None, *, both: bool) -> list[str]:
     """Return name, values, spread and error of a row; with a tolerance also the verdict."""
     if row.unit == "s":
         name, show = f"  {row.metric} {row.statistic}, ms", _milliseconds
@@ -68,7 +69,9 @@ def _cells(row: Row, tolerance: float | None) -> list[str]:
         name, show = f"  {row.metric}/s", _rate
     error = NOTHING if math.isnan(row.error) else f"{100 * row.error:+.1f} %"
     spread = NOTHING if math.isnan(row.spread) else percent(row.spread, 1)
-    cells = [name, show(row.predicted), show(row.measured), spread, error]
+    by_profile = NOTHING if row.by_profile is None else show(row.by_profile)
+    cells = [name, *([by_profile] if both else [])]
+    cells += [show(row.predicted), show(row.measured), spread, error]
     if tolerance is None:
         return cells
     return [*cells, percent(row.allowed(tolerance)), "" if row.met(tolerance) else "missed"]
@@ -116,6 +119,7 @@ def _row(row: Row, tolerance: float | None) -> dict[str, Any]:
         "statistic": row.statistic or None,
         "unit": row.unit,
         "predicted": _finite(row.predicted),
+        "by_profile": None if row.by_profile is None else _finite(row.by_profile),
         "measured": _finite(row.measured),
         "runs": [_finite(run) for run in row.runs],
         "spread": _finite(row.spread),

@@ -43,6 +43,8 @@ class Row:
         NaN where it does not exist, inf where it lies among unfinished requests.
     runs : tuple of float
         Measured, one per run, at least one.
+    by_profile : float, optional
+        Predicted by the profile as it is, where `predicted` is for the speed of the machine now.
     """
 
     metric: str
@@ -50,6 +52,7 @@ class Row:
     unit: str
     predicted: float
     runs: tuple[float, ...]
+    by_profile: float | None = None
 
     @property
     def measured(self) -> float:
@@ -111,7 +114,12 @@ class Comparison:
         return [row for row in self.rows if not row.met(tolerance)]
 
 
-def compare(label: str, predicted: Records, measured: Sequence[Records]) -> Comparison:
+def compare(
+    label: str,
+    predicted: Records,
+    measured: Sequence[Records],
+    by_profile: Records | None = None,
+) -> Comparison:
     """Compare a prediction with the runs of a real system under the same requests.
 
     Parameters
@@ -122,16 +130,25 @@ def compare(label: str, predicted: Records, measured: Sequence[Records]) -> Comp
         Of the simulation.
     measured : sequence of Records
         One per run, at least one.
+    by_profile : Records, optional
+        Of the simulation by the profile as it is, where `predicted` is not.
     """
-    sides = [Measured(each) for each in (predicted, *measured)]
+    others = () if by_profile is None else (by_profile,)
+    records = (*others, predicted, *measured)
+    sides = [Measured(each) for each in records]
+
+    def row(metric: str, statistic: str, unit: str, values: Sequence[float]) -> Row:
+        first = len(others)
+        runs = tuple(values[first + 1 :])
+        return Row(metric, statistic, unit, values[first], runs, values[0] if first else None)
+
     rows = []
     for metric in METRICS:
         samples = [side.sample(metric) for side in sides]
         for statistic in STATISTICS:
             values = [each.quantile(float(statistic[1:]) / 100) for each in samples]
-            rows.append(Row(metric, statistic, "s", values[0], tuple(values[1:])))
-    rates = [_output_rate(each) for each in (predicted, *measured)]
-    rows.append(Row("output tokens", "", "1/s", rates[0], tuple(rates[1:])))
+            rows.append(row(metric, statistic, "s", values))
+    rows.append(row("output tokens", "", "1/s", [_output_rate(each) for each in records]))
     arrived = int(sides[0].arrived.sum())
     window = predicted.measured_to_s - predicted.measured_from_s
     return Comparison(label, arrived / window if window > 0 else math.nan, arrived, tuple(rows))

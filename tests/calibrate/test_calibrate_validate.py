@@ -129,7 +129,7 @@ def test_a_profile_of_another_machine_or_number_of_threads_is_flagged(file):
     ):
         profile = system.profile.model_copy(update={"fingerprint": measured_on})
         other = dataclasses.replace(system, profile=profile)
-        facts = module._facts(scenario, other, server, 1.0, runs=3)
+        facts = module.facts_of(scenario, other, server, saturation=1.0, runs=3, speed=None)
         assert ("NOT of this machine, its software" in facts["profile"]) == flagged
 
 
@@ -150,6 +150,32 @@ def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
     assert [line.split(":")[0] for line in said] == [
         f"run {run} of 2, {what}" for run in (1, 2) for what in ("30 %", "60 %", "backlog")
     ]
+
+
+def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeypatch):
+    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(module, "is_of_here", lambda *_: True)
+    ratios = iter((0.5, 0.7, 0.6))
+    monkeypatch.setattr(module, "step_ratio", lambda *_: next(ratios))
+    said = []
+    found = validate(load(file), loads=(0.3,), runs=2, threads=1, say=said.append)
+    load_, saturation = found.comparisons
+    for row in load_.rows:
+        assert row.by_profile is not None
+        if row.metric == "tpot":  # 0.6 times as long, and less where batches are smaller for it
+            assert 0.3 * row.by_profile < row.predicted < 0.61 * row.by_profile
+    (row,) = saturation.rows
+    assert row.predicted == pytest.approx(row.by_profile / 0.6, rel=1e-6)
+    assert found.facts["speed"].startswith("steps take 40.0 +/- 5.8 % less time")
+    assert sum("speed of the machine" in line for line in said) == 3
+
+
+def test_a_profile_of_elsewhere_predicts_as_it_is(file, monkeypatch):
+    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(module, "step_ratio", lambda *_: pytest.fail("it is not of this machine"))
+    found = validate(load(file), runs=1, threads=1)
+    assert "speed" not in found.facts
+    assert all(row.by_profile is None for each in found.comparisons for row in each.rows)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ def row(metric, statistic, predicted, runs, *, met=None):
         "statistic": statistic,
         "unit": "s" if statistic else "1/s",
         "predicted": predicted,
+        "by_profile": None,
         "measured": measured,
         "runs": runs,
         "spread": None if len(runs) == 1 else (max(known) - min(known)) / measured,

@@ -88,6 +88,17 @@ def test_a_comparison_is_judged_by_its_tolerance():
     assert "e2e 90.5 %" in free.answer.text
 
 
+def test_predictions_for_the_speed_of_now_stand_beside_those_by_the_profile():
+    found = compared()
+    table = document_of_json(found).sections[0].blocks[-1]
+    assert "by profile" not in [column.title for column in table.columns]
+    found["comparisons"][0]["rows"][0]["by_profile"] = 0.125
+    table = document_of_json(found).sections[0].blocks[-1]
+    at = [column.title for column in table.columns].index("by profile")
+    assert [row[at].value for row in table.rows[:2]] == [0.125, None]
+    assert table.rows[0][at].text == "125 ms"
+
+
 def test_a_comparison_draws_every_metric_with_its_runs():
     charts = [each for each in document_of_json(compared()).blocks() if isinstance(each, Chart)]
     assert [each.title.partition(":")[0] for each in charts] == ["ttft", "e2e", "output tokens"]

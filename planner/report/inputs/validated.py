@@ -67,6 +67,7 @@ class ComparedRow(Found):
     statistic: Text | None
     unit: Text
     predicted: Size | None
+    by_profile: Size | None = None
     measured: Size | None
     runs: Annotated[list[Size | None], Field(min_length=1, max_length=1_000)]
     spread: Size | None

@@ -119,10 +119,12 @@ def _chart(metric: str, rows: list[tuple[Comparison, ComparedRow]], number: int)
 def comparison_table(found: Compared) -> Table:
     """Return one row a number."""
     judged = found.tolerance is not None
+    both = any(row.by_profile is not None for each in found.comparisons for row in each.rows)
     columns = [
         Column("load", "load", numeric=False),
         Column("req/s", "requests_per_s"),
         Column("metric", "metric", numeric=False),
+        *([Column("by profile", "by_profile")] if both else []),
         Column("predicted", "predicted"),
         Column("measured", "measured"),
         Column("spread", "spread"),
@@ -137,6 +139,7 @@ def comparison_table(found: Compared) -> Table:
                 Cell(each.label),
                 Cell(rate(each.requests_per_s), each.requests_per_s),
                 Cell(_name(row)),
+                *([Cell(_value(row, row.by_profile), row.by_profile)] if both else []),
                 Cell(_value(row, row.predicted), row.predicted),
                 Cell(_value(row, row.measured), row.measured),
                 Cell(percent(row.spread, 1), row.spread),

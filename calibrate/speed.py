@@ -1,0 +1,103 @@
+"""How fast this machine is now, beside how fast the profile takes it to be.
+
+A machine that others use is a few per cent faster on one day than on the next. Near saturation a
+queue multiplies that: one per cent of step time is seven or eight of the time to first token. What
+tells the speed of the day is the engine itself, serving clients of its own for some seconds. Their
+requests are not those of the scenario, and the profile is changed by one factor only: all steps
+take so many times as long.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from calibrate.measure.serving import serve_clients
+from calibrate.measure.stretches import stretches_of
+from planner.latency.step import scaled_coefficients
+
+if TYPE_CHECKING:
+    from calibrate.server import Server
+    from planner.latency.model_step import StepTime
+    from planner.simulation.system import System
+
+#: Clients that are served one number after the other, as shares of the sequences of a batch.
+_CLIENTS = (1 / 8, 1 / 2)
+#: For how long each, and all. [s]
+_EACH_S = 5.0
+SERVED_S = _EACH_S * len(_CLIENTS)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Step times of now over those of the profile.
+
+    Parameters
+    ----------
+    ratios : tuple of float
+        Measured over predicted, one per measurement, at least one. [-]
+    """
+
+    ratios: tuple[float, ...]
+
+    @property
+    def factor(self) -> float:
+        """Their mean: > 1 is slower than the profile."""
+        return float(np.mean(self.ratios))
+
+    @property
+    def stderr(self) -> float:
+        """Standard error of the mean; NaN for a single measurement."""
+        if len(self.ratios) < 2:
+            return math.nan
+        return float(np.std(self.ratios, ddof=1)) / math.sqrt(len(self.ratios))
+
+    def __str__(self) -> str:
+        change = self.factor - 1
+        error = "" if math.isnan(self.stderr) else f" +/- {100 * self.stderr:.1f}"
+        return (
+            f"steps take {100 * abs(change):.1f}{error} % {'more' if change >= 0 else 'less'} time "
+            "than by the profile, as clients beside the scenario's show; predicted is for this "
+            "speed, by profile without it"
+        )
+
+
+def step_ratio(server: Server, step: StepTime) -> float:
+    """Serve clients for some seconds, and return the time of their steps over the predicted one.
+
+    Time in which the engine had nothing to do counts on neither side. It is a ratio of sums, not a
+    mean of ratios: what interrupts a step slows the machine as well.
+
+    Parameters
+    ----------
+    server : Server
+        What serves.
+    step : StepTime
+        What a step is predicted to take.
+    """
+    vocabulary = int(server.runner.model.config.vocab_size)
+    longest = min(server.limits.max_model_len, server.runner.max_model_len)
+    limits = replace(server.limits, max_model_len=longest)
+    measured = predicted = 0.0
+    for share in _CLIENTS:
+        clients = max(1, round(share * limits.max_num_seqs))
+        steps = serve_clients(server.runner, limits, clients, _EACH_S, vocabulary)
+        for stretch in stretches_of(steps):
+            measured += stretch.seconds
+            predicted += math.fsum(
+                step.seconds(each.prefill, each.decode) for each in stretch.steps
+            )
+    return measured / predicted
+
+
+def at_speed(system: System, speed: Speed) -> System:
+    """Return `system` with steps that take so many times as long."""
+    slower = replace(
+        system.step,
+        coefficients=scaled_coefficients(system.step.coefficients, speed.factor),
+        request_overhead=system.step.request_overhead * speed.factor,
+    )
+    return replace(system, step=slower)
