@@ -11,6 +11,7 @@ import numpy as np
 from planner import __version__
 from planner.errors import Notice
 from planner.limits import check_memory, check_window
+from planner.results.checked import Checked, KvCache
 from planner.results.context import RunContext
 from planner.results.records import REJECTED
 from planner.results.summary import Result, summarise
@@ -178,7 +179,7 @@ def replicate(
     return Replication(requests, records)
 
 
-def check(scenario: Scenario) -> list[str]:
+def check(scenario: Scenario) -> Checked:
     """Resolve everything a scenario names, draw its traffic, and return what it amounts to.
 
     Raises
@@ -191,16 +192,18 @@ def check(scenario: Scenario) -> list[str]:
     system = None if isinstance(service, StagesService) else build_system(scenario)
     check_window(scenario, requests.end_s)
     check_memory(system, requests, replications(scenario))
-    sent = int(np.isfinite(requests.arrival_s).sum())
-    lines = [
-        f"{scenario.name}: {served_by(scenario, system)}",
-        f"{sent:,} requests" + (" at first, then as clients send them" * bool(requests.closed)),
-        *map(str, requests.notices),
-    ]
-    if system is not None:
-        lines += [pool_line(system), profile_line(system)]
-        lines += [*map(str, admissible(requests, system).notices)]
-    return [*lines, *map(str, _notices(scenario, system))]
+    refused = [] if system is None else admissible(requests, system).notices
+    return Checked(
+        scenario=scenario.name,
+        served_by=served_by(scenario, system),
+        requests=int(np.isfinite(requests.arrival_s).sum()),
+        closed_loop=bool(requests.closed),
+        kv_cache=None if system is None else KvCache.of(system.pool),
+        pool="" if system is None else pool_line(system),
+        profile=profile_line(system),
+        traffic=tuple(requests.notices),
+        notices=(*refused, *_notices(scenario, system)),
+    )
 
 
 def replications(scenario: Scenario) -> int:

@@ -3,25 +3,45 @@
 import copy
 import gzip
 import json
+import os
 from pathlib import Path
 
 import jsonschema
 import pytest
 from command_line import LLM, STAGES, planner
+from typer.main import get_command
 
 import calibrate
+from calibrate.cli.entry import app as calibration
 from planner.cli.options import app
 from planner.cli.scenarios import Layout
 
 ROOT = Path(__file__).parents[1]
 LOADGEN = ROOT / "tests" / "calibrate" / "data" / "loadgen"
 CPU = Path(calibrate.__file__).parent / "data" / "vllm_cpu"
-#: `calibrate` hands over to commands of its own.
-COMMANDS = [
-    each.name or each.callback.__name__
-    for each in app.registered_commands
-    if each.callback.__name__ != "calibrate"
-]
+#: Every command, as it is typed; `calibrate` hands over to commands of its own.
+COMMANDS = {
+    **{(name,): each for name, each in get_command(app).commands.items() if name != "calibrate"},
+    **{("calibrate", name): each for name, each in get_command(calibration).commands.items()},
+}
+#: What the JSON of each command looks like; that of `schema` is JSON Schema itself.
+LAYOUTS = {
+    ("simulate",): {Layout.SIMULATE},
+    ("sweep",): {Layout.SWEEP},
+    ("capacity",): {Layout.CAPACITY},
+    ("plan",): {Layout.PLAN},
+    ("validate",): {Layout.VALIDATE, Layout.POINTS},
+    ("import",): {Layout.IMPORT},
+    ("check",): {Layout.CHECK},
+    ("init",): {Layout.INIT},
+    ("export",): {Layout.EXPORT},
+    ("report",): {Layout.REPORT},
+    ("calibrate", "run"): {Layout.CALIBRATE},
+    ("calibrate", "fit"): {Layout.CALIBRATE},
+    ("calibrate", "show"): {Layout.CALIBRATE},
+    ("calibrate", "quality"): {Layout.QUALITY},
+    ("calibrate", "endpoint"): {Layout.IMPORT},
+}
 
 
 @pytest.fixture
@@ -31,19 +51,24 @@ def stages(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "fit", "show", "endpoint"])
-def test_so_can_every_command_of_the_calibration(command):
-    said = planner("calibrate", command, "--help").out
-    assert "--quiet" in said
-    assert "--verbose" in said
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_can_be_quiet_and_verbose_and_prints_json(command):
+    taken = {each for option in COMMANDS[command].params for each in option.opts}
+    assert {"--quiet", "-q", "--verbose", "-v"} <= taken
+    assert ("--json" in taken) == (command != ("schema",))
+    assert all(each in planner(*command, "--help").out for each in ("--quiet", "--verbose"))
+
+
+def test_every_json_has_a_schema_and_every_schema_a_command_and_a_place_in_the_docs():
+    assert {*LAYOUTS, ("schema",)} == COMMANDS.keys()
+    assert {each for many in LAYOUTS.values() for each in many} == set(Layout) - {Layout.SCENARIO}
+    page = (ROOT / "docs" / "exit-codes-and-json.md").read_text()
+    assert [each for each in Layout if f"`{each.value}`" not in page] == []
+    assert [each for each in LAYOUTS if f"{' '.join(each)} --json" not in page] == []
+
+
+def test_a_command_of_the_calibration_is_verbose_too():
     assert planner("calibrate", "show", "assumed", "-v").err.startswith("python 3.")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_can_be_quiet_and_verbose(command):
-    said = planner(command, "--help").out
-    assert "--quiet" in said
-    assert "--verbose" in said
 
 
 def test_verbose_says_what_ran_and_how_long_and_changes_no_result(stages):
@@ -95,14 +120,25 @@ def output_of(layout, tmp_path):
         Layout.POINTS: ["validate", points, "--by", "tp"],
         Layout.CALIBRATE: ["calibrate", "show", "xeon-1-thread"],
         Layout.IMPORT: ["import", LOADGEN / "profile_export_aiperf.json"],
+        Layout.CHECK: ["check", tmp_path / "s.yaml"],
+        Layout.INIT: ["init", "chatbot", tmp_path / "mine"],
+        Layout.EXPORT: ["export", tmp_path / "s.yaml", "--to", "k8s"],
+        Layout.REPORT: [
+            "report", tmp_path / "run", "-o", tmp_path / "r.md", "--charts", tmp_path / "charts",
+            "--tables", tmp_path / "tables",
+        ],
     }  # fmt: skip
+    if layout is Layout.REPORT:
+        (tmp_path / "run").write_text(planner("simulate", tmp_path / "s.yaml", "--json").out)
     ran = planner(*arguments[layout], "--json")
     assert ran.out, ran.err
     return json.loads(ran.out)
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("layout", [each for each in Layout if each is not Layout.SCENARIO])
+@pytest.mark.parametrize(
+    "layout", [each for each in Layout if each not in {Layout.SCENARIO, Layout.QUALITY}]
+)  # that of the quality is made and checked where torch is
 def test_what_a_command_prints_is_as_its_schema_says(layout, tmp_path):
     schema = json.loads(planner("schema", layout.value).out)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -114,6 +150,29 @@ def test_what_a_command_prints_is_as_its_schema_says(layout, tmp_path):
         del less[key]
         assert not validator.is_valid(less), key
         assert not validator.is_valid(more)
+
+
+def test_files_that_a_command_wrote_are_where_its_json_says(tmp_path):
+    printed = output_of(Layout.REPORT, tmp_path)
+    files = [printed["report"], *printed["charts"], *printed["tables"]]
+    assert all(map(os.path.isfile, files))
+    assert set(printed["charts"]) == {str(each) for each in (tmp_path / "charts").iterdir()}
+    assert set(printed["tables"]) == {str(each) for each in (tmp_path / "tables").iterdir()}
+    made = output_of(Layout.INIT, tmp_path)
+    assert made["files"][0] == str(tmp_path / "mine" / "chatbot.yaml")
+    assert all(map(os.path.isfile, made["files"]))
+    assert "chatbot" in made["scenarios"]
+
+
+@pytest.mark.parametrize("target", ["vllm", "k8s", "compose"])
+def test_the_json_of_an_export_holds_the_text_and_what_it_cannot_say(stages, target):
+    stages.write_text(LLM)
+    printed = json.loads(planner("export", stages, "--to", target, "--json").out)
+    said = planner("export", stages, "--to", target).out
+    assert printed["text"] == said
+    comments = " ".join(each.lstrip("# ") for each in said.splitlines() if each.startswith("#"))
+    assert comments == " ".join([*printed["made"], *printed["notices"]])
+    assert printed["args"][0] == "meta-llama/Meta-Llama-3.1-8B"
 
 
 @pytest.mark.parametrize("file", sorted(LOADGEN.glob("*.json*")), ids=lambda path: path.name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calibrate.cli.options import folder_of
-from planner.cli.options import Quiet  # noqa: TC001 - typer reads it
+from planner.cli.options import AsJson, Quiet  # noqa: TC001 - typer reads it
 from planner.cli.shared import progress_of
 from planner.errors import InputError, Notice, PlannerError
 
@@ -73,6 +73,7 @@ def endpoint(  # noqa: PLR0917 - typer's options
     max_in_flight: Annotated[
         int, typer.Option(min=1, max=10_000, help="Stop when more wait for an answer.")
     ] = 512,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> str:
     """Measure a live server: requests at each rate, streamed, each one's times recorded."""
@@ -100,9 +101,9 @@ def endpoint(  # noqa: PLR0917 - typer's options
     except BaseException:
         with contextlib.suppress(PlannerError):  # what ended it is what is to be said
             if journals:
-                _write(journals[0], out)
+                _write(journals[0], out, as_json=as_json)
         raise
-    return _write(journals[0], out)
+    return _write(journals[0], out, as_json=as_json)
 
 
 def _check_positive(options: dict[str, list[float]]) -> None:
@@ -161,12 +162,12 @@ def _check_bounds(sweep: Sweep, max_requests: int) -> None:
         )
 
 
-def _write(journal: EndpointJournal, folder: Path) -> str:
+def _write(journal: EndpointJournal, folder: Path, *, as_json: bool) -> str:
     """Write the rows of what was measured, and return what is to be printed."""
     import numpy as np  # noqa: PLC0415 - start-up
 
     from calibrate.endpoint.journal import rows_of  # noqa: PLC0415 - start-up
-    from calibrate.importers.command import as_text, write_rows  # noqa: PLC0415 - start-up
+    from calibrate.importers.command import as_json_text, as_text, write_rows  # noqa: PLC0415 - start-up
     from calibrate.importers.imported import Imported, measured_runs  # noqa: PLC0415 - start-up
 
     sent = journal.latest()
@@ -183,5 +184,7 @@ def _write(journal: EndpointJournal, folder: Path) -> str:
         text = f"not measured to the end: {', '.join(cut)}; the same command measures it anew"
         notices.append(Notice(text))
     found = Imported("endpoint", rows, measured_runs(rows), notices=tuple(notices))
+    if as_json:
+        return as_json_text(found)
     text = as_text(found, str(journal.path), folder / ROWS)
     return f"{text}Next: planner calibrate fit {folder / ROWS} --device DEVICE --engine ENGINE\n"

@@ -154,7 +154,7 @@ def _deploy(spec: Scenario, option: Option, to: Target) -> None:
     from planner.report.deploy import export as deployed  # noqa: PLC0415 - start-up
 
     fleet = option.candidate.scenario(spec, option.replicas + option.spares)
-    print_text(deployed(fleet, to.value))
+    print_text(deployed(fleet, to.value).text)
 
 
 def _given(options: dict[str, tuple[str, object]]) -> list[Given]:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import command
+from planner.cli.options import AsJson, command
+from planner.cli.output import print_text
+from planner.cli.shared import made_by
 
 
 class Picture(StrEnum):
@@ -42,9 +44,11 @@ def report(  # noqa: PLR0917 - typer's options
         Path | None, typer.Option(help="Folder for the numbers of each table.")
     ] = None,
     table_format: Annotated[Numbers, typer.Option(help="Form of the numbers.")] = Numbers.CSV,
+    as_json: AsJson = False,
 ) -> None:
     """Make a page of results: HTML or Markdown, pictures of charts, tables of numbers."""
     from planner.report import exports  # noqa: PLC0415 - start-up
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
     from planner.report.pages.choose import document_of  # noqa: PLC0415 - start-up
 
     if output is None and charts is None and tables is None:
@@ -53,9 +57,19 @@ def report(  # noqa: PLR0917 - typer's options
     if output is not None:
         exports.check_page(output, "--output")
     document = document_of(runs)
+    drawn, written = [], []
     if charts is not None:
-        exports.write_charts(document, charts, chart_format.value)
+        drawn = exports.write_charts(document, charts, chart_format.value)
     if tables is not None:
-        exports.write_tables(document, tables, table_format.value)
+        written = exports.write_tables(document, tables, table_format.value)
     if output is not None:
         exports.write_page(document, output, "--output", charts, chart_format.value)
+    if as_json:
+        files = {
+            "title": document.title,
+            "runs": [str(each) for each in runs],
+            "report": None if output is None else str(output),
+            "charts": [str(each) for each in drawn],
+            "tables": [str(each) for each in written],
+        }
+        print_text(indented(made_by(files)))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import Overrides, ScenarioFile, Seed, command
+from planner.cli.options import AsJson, Overrides, ScenarioFile, Seed, command
 from planner.cli.output import print_text
-from planner.cli.shared import located, read_scenario
+from planner.cli.shared import command_line, located, made_by, read_scenario
 from planner.errors import InputError
 from planner.report.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Layout(StrEnum):
@@ -27,29 +30,50 @@ class Layout(StrEnum):
     POINTS = "points"
     IMPORT = "import"
     CALIBRATE = "calibrate"
+    QUALITY = "quality"
+    CHECK = "check"
+    INIT = "init"
+    EXPORT = "export"
+    REPORT = "report"
 
 
 @command()
-def check(scenario: ScenarioFile, overrides: Overrides = None, seed: Seed = None) -> None:
+def check(
+    scenario: ScenarioFile,
+    overrides: Overrides = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
     """Check a scenario without running it: every problem, with line and column."""
     from planner.evaluate import check as check_scenario  # noqa: PLC0415 - start-up
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
 
     spec = read_scenario(scenario, overrides, seed)
     with located(scenario, overrides):
-        lines = check_scenario(spec)
-    print_text("".join(plain(line) + "\n" for line in lines))
+        found = check_scenario(spec)
+    print_text(indented(found.to_json(command_line())) if as_json else _lines(found.lines()))
 
 
 @command()
 def init(
     name: Annotated[str | None, typer.Argument(help="Name of a bundled scenario.")] = None,
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
+    as_json: AsJson = False,
 ) -> None:
     """Copy a bundled scenario, and the traces it needs; without a name, list them."""
+    from planner.report.json import indented  # noqa: PLC0415 - start-up
     from planner.scenario.bundled import copy_scenario, list_bundled  # noqa: PLC0415 - start-up
 
-    lines = list_bundled() if name is None else map(str, copy_scenario(name, folder))
-    print_text("".join(plain(line) + "\n" for line in lines))
+    known = list_bundled()
+    files = [] if name is None else [str(each) for each in copy_scenario(name, folder)]
+    if as_json:
+        print_text(indented(made_by({"scenarios": list(known), "files": files})))
+    else:
+        print_text(_lines(known if name is None else files))
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return "".join(plain(each) + "\n" for each in texts)
 
 
 @command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -67,6 +67,12 @@ def command_line() -> str:
     """Return the command as it was typed, with whatever is no text in it replaced."""
     typed = shlex.join(["planner", *sys.argv[1:]])
     return typed.encode(errors="surrogateescape").decode(errors="replace")
+
+
+def made_by(content: dict[str, Any]) -> dict[str, Any]:
+    """Return JSON values below the version of their layout, that of the tool, and the command."""
+    head = {"schema_version": 1, "tool_version": __version__, "command": command_line()}
+    return {**head, **content}
 
 
 def say_compiling(*, quiet: bool) -> None:

@@ -143,7 +143,7 @@ class Scenario:
             If it cannot be simulated.
         """
         with located(self.source):
-            return evaluate.check(self.spec)
+            return evaluate.check(self.spec).lines()
 
     def simulate(self) -> Result:
         """Return what comes of it, as :func:`simulate` does."""

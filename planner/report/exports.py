@@ -70,8 +70,8 @@ def write_page(
     write_whole(path, text.encode(), option)
 
 
-def write_charts(document: Document, folder: Path, form: str = "svg") -> None:
-    """Write each chart of a report to a file of its own.
+def write_charts(document: Document, folder: Path, form: str = "svg") -> list[Path]:
+    """Write each chart of a report to a file of its own, and return the files.
 
     Raises
     ------
@@ -79,23 +79,29 @@ def write_charts(document: Document, folder: Path, form: str = "svg") -> None:
         If a file cannot be written.
     """
     drawn = svg_file if form == "svg" else png_file
+    files: list[Path] = []
     for block in document.blocks():
         if isinstance(block, Chart):
-            write_whole(folder / f"{block.name}.{form}", drawn(block), "--charts")
+            files.append(folder / f"{block.name}.{form}")
+            write_whole(files[-1], drawn(block), "--charts")
+    return files
 
 
-def write_tables(document: Document, folder: Path, form: str = "csv") -> None:
-    """Write the numbers of each table of a report, in SI units, to a file of its own.
+def write_tables(document: Document, folder: Path, form: str = "csv") -> list[Path]:
+    """Write the numbers of each table of a report, in SI units, each to a file; return the files.
 
     Raises
     ------
     InputError
         If a file cannot be written, or Parquet needs a package that is not there.
     """
+    files: list[Path] = []
     for block in document.blocks():
         if isinstance(block, Table):
             data = table_csv(block) if form == "csv" else table_parquet(block)
-            write_whole(folder / f"{block.name}.{form}", data, "--tables")
+            files.append(folder / f"{block.name}.{form}")
+            write_whole(files[-1], data, "--tables")
+    return files
 
 
 def table_csv(table: Table) -> bytes:

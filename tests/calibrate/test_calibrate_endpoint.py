@@ -5,6 +5,7 @@ import signal
 import time
 from urllib.parse import quote, quote_plus
 
+import jsonschema
 import numpy as np
 import pytest
 from command_line import TRACE, finish, planner, process, refused
@@ -16,6 +17,7 @@ from calibrate.endpoint.client import Target, api_url
 from calibrate.endpoint.stream import MAX_EVENT, StreamedAnswer, StreamError
 from calibrate.importers.recognise import read_measured
 from planner.errors import InputError
+from planner.report.json import result_schema_text
 
 LENGTHS = ("--prompt-tokens", "5", "--output-tokens", "4")
 FEW = ("--rate", "200", "--requests", "12")
@@ -44,6 +46,17 @@ def test_every_request_is_timed_and_counted_by_the_server(tmp_path):
     assert ran.out.endswith(
         f"Next: planner calibrate fit {tmp_path}/rows.csv --device DEVICE --engine ENGINE\n"
     )
+
+
+def test_what_was_measured_as_json_is_as_that_of_an_import(tmp_path):
+    with Server() as server:
+        ran = measure(server, tmp_path, "--json")
+    printed = json.loads(ran.out)
+    schema = json.loads(result_schema_text("import"))
+    jsonschema.Draft202012Validator(schema).validate(printed)
+    assert printed["format"] == "endpoint"
+    assert len(printed["rows"]) == printed["runs"][0]["counts"]["measured"] == 12
+    assert printed["notices"][-1]["message"].startswith("the client sent 99 %")
 
 
 def test_what_is_asked_for(tmp_path):

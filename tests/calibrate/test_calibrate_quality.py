@@ -8,6 +8,7 @@ import json
 import math
 from types import SimpleNamespace
 
+import jsonschema
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,6 +37,7 @@ from calibrate.quality.study import STUDIED, Row, Study, plot, study
 from planner.catalog.models import ModelShape
 from planner.catalog.profile import Profile, load_profile
 from planner.errors import InputError
+from planner.report.json import result_schema_text
 
 VOCABULARY = 64
 SHAPE = ModelShape(
@@ -236,6 +238,12 @@ def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, caps
         "bf16",
         "random:0.5",
     ]
+    printed = json.loads(quality_command("tiny", "bf16", windows=2, as_json=True))
+    unknown = json.loads(Study("random weights", TEXT, (Row("int8", 1000, None),)).json())
+    validator = jsonschema.Draft202012Validator(json.loads(result_schema_text("quality")))
+    for each in (printed, unknown, json.loads(numbers.read_text())):
+        validator.validate(each)
+    assert not validator.is_valid({**printed, "rows": [{}]})
     assert picture.stat().st_size > 1000
 
 

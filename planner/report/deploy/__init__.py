@@ -1,5 +1,5 @@
 """What to deploy: a scenario's fleet as vLLM's command line, Kubernetes manifests or compose."""
 
-from planner.report.deploy.targets import TARGETS, export
+from planner.report.deploy.targets import TARGETS, Exported, export
 
-__all__ = ["TARGETS", "export"]
+__all__ = ["TARGETS", "Exported", "export"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import InputError, Problem
 from planner.report.deploy.images import hardware_of
 from planner.report.deploy.kubernetes import PORT
-from planner.report.deploy.text import block, resource_name, yaml_text
+from planner.report.deploy.text import Written, block, resource_name, yaml_text
 
 if TYPE_CHECKING:
     from planner.report.deploy.images import Hardware
@@ -28,8 +28,8 @@ ROUTING = {
 }
 
 
-def compose_text(made: Deployment) -> str:
-    """Return the file, ready for ``docker compose -f FILE up``.
+def compose_text(made: Deployment) -> Written:
+    """Return the file, ready for ``docker compose -f FILE up``, and what it cannot say.
 
     Raises
     ------
@@ -57,8 +57,7 @@ def compose_text(made: Deployment) -> str:
     else:
         services["vllm"]["ports"] = [f"{PORT}:{PORT}"]
     document["volumes"] = {"models": {}}
-    head = [*made.header, *made.notices, *hardware.notices, *_notices(made)]
-    return yaml_text(head, [document])
+    return Written([*hardware.notices, *_notices(made)], yaml_text([document]))
 
 
 def _notices(made: Deployment) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, Problem
 from planner.report.deploy.images import hardware_of
-from planner.report.deploy.text import resource_name, yaml_text
+from planner.report.deploy.text import Written, resource_name, yaml_text
 from planner.scenario.fleet import TargetUtilisation
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ METRICS = {
 }
 
 
-def kubernetes_text(made: Deployment) -> str:
-    """Return the manifests, ready for ``kubectl apply -f``.
+def kubernetes_text(made: Deployment) -> Written:
+    """Return the manifests, ready for ``kubectl apply -f``, and what they cannot say.
 
     Raises
     ------
@@ -43,10 +43,9 @@ def kubernetes_text(made: Deployment) -> str:
         raise InputError(Problem(message, "fleet.device"))
     name = resource_name(made.scenario.name)
     policy, policy_notices = _policy(made)
-    head = [*made.header, *made.notices, *policy_notices, *hardware.notices, *_router(made)]
     documents = [_deployment(made, name, hardware.image, hardware.resource)]
     documents += [_service(made, name), _autoscaler(name, policy, made)]
-    return yaml_text(head, documents)
+    return Written([*policy_notices, *hardware.notices, *_router(made)], yaml_text(documents))
 
 
 def _labels(name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError, Problem, shown
 from planner.report.deploy.notices import notices_of
 from planner.report.deploy.record import recorded_flags
-from planner.report.deploy.text import comments
+from planner.report.deploy.text import Written
 from planner.scenario.engine import Chunked, PrefillFirst
 from planner.scenario.service import ModelConfig
 
@@ -91,17 +91,13 @@ def deployment(scenario: Scenario, system: System, header: tuple[str, ...]) -> D
     )
 
 
-def vllm_text(made: Deployment) -> str:
-    """Return the command as a shell reads it, one flag a line, notices as comments above."""
+def vllm_text(made: Deployment) -> Written:
+    """Return the command as a shell reads it, one flag a line, and what it cannot say."""
     replicas = made.scenario.fleet.replicas if made.scenario.fleet else 1
-    lines = comments([*made.header, *made.notices])
-    if replicas > 1:
-        lines += comments(
-            [f"one of {replicas} replicas; a router in front of them shares requests"]
-        )
+    several = f"one of {replicas} replicas; a router in front of them shares requests"
     words = [f"vllm serve {shlex.quote(made.model)}"]
     words += [" ".join(map(shlex.quote, flag)) for flag in made.flags]
-    return "".join(f"{line}\n" for line in lines) + " \\\n    ".join(words) + "\n"
+    return Written([several] * (replicas > 1), " \\\n    ".join(words) + "\n")
 
 
 def _model(system: System) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
@@ -22,6 +22,21 @@ _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "i
 WIDTH = 98
 
 
+class Written(NamedTuple):
+    """A deployment in the form of one target.
+
+    Parameters
+    ----------
+    notices : list of str
+        What this form cannot say, beside what the engine cannot be told.
+    text : str
+        The form, without comments.
+    """
+
+    notices: list[str]
+    text: str
+
+
 def comments(lines: Iterable[str]) -> list[str]:
     """Return lines as comments of a shell or of YAML, folded, with nothing that could end one."""
     out = []
@@ -36,13 +51,11 @@ def comments(lines: Iterable[str]) -> list[str]:
     return out
 
 
-def yaml_text(head: Iterable[str], documents: Sequence[dict[str, Any]]) -> str:
-    """Return documents as YAML below comments; text in quotes unless it cannot be mistaken.
+def yaml_text(documents: Sequence[dict[str, Any]]) -> str:
+    """Return documents as YAML, text in quotes unless it cannot be mistaken.
 
     Parameters
     ----------
-    head : iterable of str
-        Comments.
     documents : sequence of dict
         Mappings, lists, text, numbers and booleans.
     """
@@ -55,7 +68,7 @@ def yaml_text(head: Iterable[str], documents: Sequence[dict[str, Any]]) -> str:
         if number:
             out.write("---\n")
         yaml.dump(_quoted(document), out)
-    return "".join(f"{line}\n" for line in comments(head)) + out.getvalue()
+    return out.getvalue()
 
 
 def _quoted(data: Any) -> Any:  # noqa: ANN401 - data of any kind
