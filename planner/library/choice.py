@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
+from planner.library.shown import Shown
 from planner.report.document import Chart
-from planner.report.exports import write_page
-from planner.report.html.fragment import render_fragment
-from planner.report.inputs.planned import Planned
-from planner.report.pages.plan import plan_document
 from planner.report.plan import render_plan
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
     from matplotlib.figure import Figure
 
     from planner.planning.option import Option
     from planner.planning.result import Plan as Found
-    from planner.report.document import Document
 
 #: Columns of a plan as text.
 _WIDTH = 80
-#: Sections of the page that a notebook shows.
-_SHOWN = ("plan", "choices")
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
     """The cheapest fleet that meets the objectives, or why there is none; see :func:`planner.plan`.
 
     Parameters
@@ -40,7 +31,9 @@ class Plan:
         The recommendation, what it was chosen from, and why.
     """
 
-    found: Found = field(repr=False)
+    found: Found
+
+    in_notebook = ("plan", "choices")
 
     @property
     def feasible(self) -> bool:
@@ -89,37 +82,8 @@ class Plan:
             raise InputError("a plan must list two fleets of different cost to be drawn")
         return drawing(charts[0])
 
-    def save(self, path: str | Path) -> None:
-        """Write the report: a page, ``.html``, or Markdown, ``.md``.
-
-        Raises
-        ------
-        InputError
-            If it has another ending or cannot be written.
-        """
-        from pathlib import Path  # noqa: PLC0415 - only for types above
-
-        write_page(self._document, Path(path), "path")
-
     def __str__(self) -> str:
         return render_plan(self.found, width=_WIDTH, colour=False)
-
-    def __repr__(self) -> str:
-        return f"<Plan {self._document.title!r}: {self._document.answer.text}>"
-
-    def _repr_html_(self) -> str:
-        """Return the plan, why, and what else there is, for a notebook."""
-        document = self._document
-        sections = [
-            replace(each, blocks=tuple(b for b in each.blocks if not isinstance(b, Chart)))
-            for each in document.sections
-            if each.name in _SHOWN
-        ]
-        return render_fragment(replace(document, sections=tuple(sections)))
-
-    @cached_property
-    def _document(self) -> Document:
-        return plan_document(Planned.model_validate(self.found.to_json()))
 
 
 _COLUMNS = [

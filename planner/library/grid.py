@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from planner.library.shown import Shown
 from planner.report.document import Answer, Cell, Column, Document, Section, Table
 from planner.report.html.fragment import render_fragment
 from planner.report.numbers import count
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from planner.planning.sweep import Sweep as Found
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Shown):
     """A scenario at every point of a grid; made by :func:`planner.sweep`.
 
     Parameters
@@ -27,7 +28,7 @@ class Sweep:
         The grid and its cells.
     """
 
-    found: Found = field(repr=False)
+    found: Found
 
     @property
     def cells(self) -> tuple[dict[str, Any], ...]:

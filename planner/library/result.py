@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, did_you_mean
+from planner.library.shown import Shown
 from planner.report.csv import csv_chunks
 from planner.report.document import Chart
-from planner.report.exports import write_page
-from planner.report.html.fragment import render_fragment
-from planner.report.pages.choose import document_of_result
 from planner.report.text import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     import pandas as pd
     from matplotlib.figure import Figure
 
     from planner.evaluate import Run
-    from planner.report.document import Document
     from planner.results.intervals import Estimate
     from planner.results.objectives import Outcome
 
-#: Sections of a report that a notebook shows the tables of.
-_SHOWN = ("answer", "latency")
 
-
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, repr=False)
+class Result(Shown):
     """What came of a simulation; made by :func:`planner.simulate`.
 
     Parameters
@@ -41,7 +34,9 @@ class Result:
         The result with everything that a report says, and a record of every request.
     """
 
-    run: Run = field(repr=False)
+    run: Run
+
+    in_notebook = ("answer", "latency")
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, Estimate]]:
@@ -136,37 +131,8 @@ class Result:
             raise InputError(f"chart: must be one of {known}, got {chart!r:.60}{near}")
         return drawing(self._charts[chart])
 
-    def save(self, path: str | Path) -> None:
-        """Write the report: a page, ``.html``, or Markdown, ``.md``.
-
-        Raises
-        ------
-        InputError
-            If it has another ending or cannot be written.
-        """
-        from pathlib import Path  # noqa: PLC0415 - only for types above
-
-        write_page(self._document, Path(path), "path")
-
     def __str__(self) -> str:
         return render_text(self.run.result)
-
-    def __repr__(self) -> str:
-        return f"<Result {self._document.title!r}: {self._document.answer.text}>"
-
-    def _repr_html_(self) -> str:
-        """Return answer, objectives and percentiles, for a notebook."""
-        document = self._document
-        sections = [
-            replace(each, blocks=tuple(b for b in each.blocks if not isinstance(b, Chart)))
-            for each in document.sections
-            if each.name in _SHOWN
-        ]
-        return render_fragment(replace(document, sections=tuple(sections)))
-
-    @cached_property
-    def _document(self) -> Document:
-        return document_of_result(self.run.result)
 
     @cached_property
     def _charts(self) -> dict[str, Chart]:

@@ -179,6 +179,14 @@ def test_sweeps_and_capacities_show_themselves(swept, limit):
         assert str(each).endswith("\n")
 
 
+def test_a_sweep_is_saved_with_its_sliders(swept, tmp_path):
+    swept.save(tmp_path / "sweep.html")
+    page = (tmp_path / "sweep.html").read_text()
+    assert page.count('type="range"') == len(swept.found.axes)
+    swept.save(tmp_path / "sweep.md")
+    assert (tmp_path / "sweep.md").read_text().startswith("# ")
+
+
 def test_a_long_sweep_is_cut_and_says_so():
     found = pl.parse(STAGES).sweep({"simulation.seed": range(60), "traffic.duration": ["3 s"]})
     shown = Fragment(found._repr_html_())

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from planner.report.document import Document
     from planner.report.inputs.reading import Input
-    from planner.results.summary import Result
 
 
 def document_of(paths: Sequence[Path]) -> Document:
@@ -63,11 +62,6 @@ def _document(only: Input) -> Document:
             return calibration_document(only.content)
         case _:
             raise AssertionError(f"no page for {only.kind}")
-
-
-def document_of_result(result: Result) -> Document:
-    """Return the report of a simulation that was just run."""
-    return simulate_document(Simulated.model_validate(result.to_json()))
 
 
 def document_of_json(content: dict[str, Any]) -> Document:
