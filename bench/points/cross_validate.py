@@ -45,6 +45,7 @@ class Stack(Spec):
     engine: str
     kernels: str
     datasets: tuple[str, ...]
+    models: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
     table: str
@@ -60,6 +61,7 @@ class Stack(Spec):
             and each.groups["kernels"] == self.kernels
             and each.groups["dataset"] in self.datasets
             and (not self.loads or each.groups["load"] in self.loads)
+            and (not self.models or each.case.deployment.shape.name in self.models)
         ]
 
     def fit(self, experiments: Sequence[PointExperiment], rounds: int) -> StackFit:

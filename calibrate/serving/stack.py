@@ -158,6 +158,7 @@ class StackFit:
             + (out if self.left_out else ""),
             datasets=tuple(datasets),
             kernels=tuple(sorted({each.case.kernels for each in self.experiments})),
+            models=tuple(sorted({each.case.deployment.shape.name for each in self.experiments})),
             in_sample=_errors(self.fit.rows),
             cross_validated={by: _errors(rows) for by, rows in self.cross_validated.items()},
         )

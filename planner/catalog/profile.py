@@ -120,6 +120,8 @@ class Evidence(Spec):
         Names of their sources.
     kernels : tuple of {"dense", "moe", "mla"}
         Kinds of models among them: latent attention, experts, neither. They run other kernels.
+    models : tuple of str
+        Catalogue names of the models among them.
     in_sample : dict of str to Errors
         By metric, of the measurements it was fitted to.
     cross_validated : dict of str to dict
@@ -129,6 +131,7 @@ class Evidence(Spec):
     rows: str
     datasets: tuple[str, ...]
     kernels: tuple[Literal["dense", "moe", "mla"], ...]
+    models: tuple[str, ...] = ()
     in_sample: dict[str, Errors]
     cross_validated: dict[str, dict[str, Errors]] = Field(default_factory=dict)
 

@@ -149,8 +149,8 @@ def errors_of(rows: Sequence[Judged]) -> dict[str, Errors]:
 def profile_of(case: Case) -> Profile:
     """Return the packaged profile of the case's device and engine, or the assumed one.
 
-    Of several, one fitted to the same kind of model, and of these one fitted to the case's data
-    set, come first.
+    Of several, one fitted to the same kind of model, of these one fitted to the case's data set,
+    and of these one fitted to the very model, come first.
     """
     device, engine = case.groups["device"], case.groups["engine"]
     fitting = [
@@ -159,10 +159,14 @@ def profile_of(case: Case) -> Profile:
         if each.device == device and each.engine == engine and each.evidence is not None
     ]
 
-    def nearness(profile: Profile) -> tuple[bool, bool]:
+    def nearness(profile: Profile) -> tuple[bool, bool, bool]:
         evidence = profile.evidence
         assert evidence is not None  # noqa: S101 - chosen so above
-        return case.kernels in evidence.kernels, case.groups["dataset"] in evidence.datasets
+        return (
+            case.kernels in evidence.kernels,
+            case.groups["dataset"] in evidence.datasets,
+            case.deployment.shape.name in evidence.models,
+        )
 
     return max(fitting, key=nearness, default=load_profile("assumed"))
 

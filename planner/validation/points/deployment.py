@@ -178,7 +178,7 @@ def _settings(point: Point) -> Settings:
     if weights not in get_args(WeightDtype):
         raise UnsupportedError(f"weights of type {point.texts['dtype'] or 'unknown'}")
     small = weights in {"fp8", "fp4", "mxfp4"} and engine in {"vllm", "trtllm"}
-    latent = point.model.startswith(("deepseek", "kimi"))
+    latent = _found(point.model, point.device)[0].is_mla
     kv = "fp8" if small and not latent and not (gpt_oss and engine == "vllm") else "bf16"
     return Settings.model_validate({"weights": weights, "kv_cache": kv})
 
