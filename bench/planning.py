@@ -1,12 +1,15 @@
 """How right plans are, against brute force and against independent long runs, and how fast.
 
 ``python bench/planning.py brute`` for five spaces of 200 candidates or more,
+``python bench/planning.py fresh SEED [N]`` for N others, by default 5, drawn from a seed, and
+``python bench/planning.py close SEED [N]`` for N with bounds that some fleet just meets or misses;
 ``python bench/planning.py calibrated [N]`` for N random scenarios, by default 100;
 ``python bench/planning.py timed`` for spaces of 540 and of 5,120 candidates.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
@@ -14,9 +17,10 @@ import tempfile
 import time
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from spaces import BURSTY, FEW, LARGE, POISSON, SPACES, drawn, scenario
 
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
@@ -28,81 +32,44 @@ from planner.planning.sizing import least_steady
 from planner.planning.space import candidates
 from planner.planning.uncertainty import draws
 from planner.planning.workload import Workload
-from planner.scenario.reader import read_scenario
 from planner.simulation.price import replica_price
 
 if TYPE_CHECKING:
+    from spaces import Space
+
     from planner.planning.candidate import Candidate
+    from planner.planning.found import Found
     from planner.scenario.model import Scenario
 
-TEXT = """
-name: bench
-traffic:
-  duration: {duration} s
-  arrivals: {arrivals}
-  lengths:
-    kind: lognormal
-    prompt: {{mean: {prompt}, cv: {prompt_cv}, min: 10, max: 8000}}
-    output: {{mean: {output}, cv: 0.8, min: 2, max: 1500}}
-service: {{kind: llm, model: {model}, profile: {profile}, engine: {{max_model_len: 16384}}}}
-fleet: {{device: H100-SXM-80GB, price: low}}
-objectives: "{objectives}"
-simulation: {{seed: {seed}, replications: 5, warmup: 40 s}}
-plan: {plan}
-"""
-ALL = (
-    "{devices: [L4, L40S, A100-SXM-80GB, H100-SXM-80GB, H200-SXM-141GB], "
-    "tensor_parallel: [1, 2], weights: [bf16, fp8, int8, int4], kv_cache: [bf16, fp8], "
-    "max_num_batched_tokens: [1024, 2048, 8192]}"
-)
-FEW = (
-    "{devices: [L4, L40S, A100-SXM-80GB, H100-SXM-80GB], tensor_parallel: [1], "
-    "weights: [bf16, fp8], kv_cache: [bf16], max_num_batched_tokens: [2048]}"
-)
-FIVE = "[L4, L40S, A100-SXM-80GB, H100-SXM-80GB, H200-SXM-141GB]"
-LARGE = [
-    (
-        f"{{devices: {FIVE}, tensor_parallel: [1, 2, 4], weights: [bf16, fp8, int8], "
-        "kv_cache: [bf16, fp8], max_num_seqs: [128, 256], "
-        "max_num_batched_tokens: [1024, 2048, 8192]}"
-    ),
-    (
-        f"{{devices: {FIVE}, tensor_parallel: [1, 2, 4, 8], weights: [bf16, fp8, int8, int4], "
-        "kv_cache: [bf16, fp8], max_num_seqs: [64, 128, 256, 512], "
-        "max_num_batched_tokens: [1024, 2048, 4096, 8192], "
-        "scheduler: [{kind: chunked}, {kind: prefill_first}]}"
-    ),
-]
-POISSON = "{{kind: poisson, rate: {} req/s}}"
-BURSTY = "{{kind: gamma, rate: {} req/s, cv: 2}}"
-SPACES = [
-    ("llama-3.1-8b", POISSON.format(15), 800, 150, "ttft:p95<300ms; tpot:p95<40ms"),
-    ("llama-3.1-8b", BURSTY.format(10), 1500, 100, "ttft:p90<500ms; e2e:p99<20s"),
-    ("qwen2.5-3b", POISSON.format(30), 500, 200, "tpot:p95<25ms; wait:p95<100ms"),
-    ("llama-3.1-8b", POISSON.format(6), 2500, 300, "goodput{ttft<1s,tpot<40ms}>=0.9"),
-    ("gemma-3-27b", POISSON.format(4), 1000, 200, "ttft:p95<800ms; tpot:mean<50ms"),
-]
 #: Ten times the replications of a plan.
 REPLICATIONS = 50
+#: Other replications, that neither a plan nor brute force has seen: they judge between the two.
+UNSEEN = range(1000, 1200)
+#: Most fleets that brute force tries.
+MOST_FLEETS = 1000
 
 
-def scenario(
-    model: str, arrivals: str, prompt: int, output: int, objectives: str, **more: object
-) -> Scenario:
-    """Return a scenario with a search space."""
-    values = {
-        "duration": 300, "prompt_cv": 1, "seed": 1, "plan": ALL, "profile": "assumed", **more
-    }  # fmt: skip
-    return read_scenario(
-        TEXT.format(
-            model=model, arrivals=arrivals, prompt=prompt, output=output, objectives=objectives,
-            **values,
-        )
-    )  # fmt: skip
+class Brute(NamedTuple):
+    """The cheapest fleet that trying all finds.
+
+    Parameters
+    ----------
+    cost : float
+        Infinite where none was found. [$/h]
+    candidate : Candidate or None
+        Its replica.
+    replicas, tried : int
+        How many it has, and how many fleets were tried.
+    """
+
+    cost: float
+    candidate: Candidate | None
+    replicas: int
+    tried: int
 
 
-def cheapest(one: Scenario) -> tuple[float, Candidate | None, int, int]:
-    """Return cost, candidate and replicas of the cheapest fleet, by trying all in turn."""
+def cheapest(one: Scenario) -> Brute:
+    """Return the cheapest fleet, by trying all in the order of their cost."""
     workload = Workload(one, planning.objectives_of(one))
     evaluator = Evaluator(workload, load_profile("assumed"))
     constraints = constraints_of(one, one.plan)
@@ -116,42 +83,103 @@ def cheapest(one: Scenario) -> tuple[float, Candidate | None, int, int]:
         low = least_steady(evaluator, candidate)
         pairs += [(price * n, candidate.key, n, candidate) for n in range(low, low + 40)]
     pairs.sort(key=lambda pair: pair[:3])
-    level = workload.levels[2]
-    for k, (cost, _, n, candidate) in enumerate(pairs):
-        found = []
-        for replication in range(REPLICATIONS):
-            found.append(evaluator.replicate(candidate, n, level, replication))
-            done = combined(found)
-            if len(found) == 10 and not done.holds and done.chance < 1e-3:
-                break
-        evaluator.known.clear()
-        if len(found) == REPLICATIONS and done.probability() >= constraints.confidence:
-            return cost, candidate, n, k + 1
-    return math.inf, None, 0, len(pairs)
+    for k, (cost, _, n, candidate) in enumerate(pairs[:MOST_FLEETS]):
+        done = outcome(evaluator, candidate, n, range(REPLICATIONS))
+        if done and done.probability() >= constraints.confidence:
+            return Brute(cost, candidate, n, k + 1)
+    return Brute(math.inf, None, 0, min(len(pairs), MOST_FLEETS))
 
 
-def brute() -> None:
-    """Print plans beside the cheapest fleets that trying all finds."""
-    for space in SPACES:
-        one = scenario(*space)
-        with tempfile.TemporaryDirectory() as folder:
-            began = time.process_time()
-            plan = planning.plan(one, store=Path(folder) / "e.jsonl", jobs=1)
-            took = time.process_time() - began
+def outcome(
+    evaluator: Evaluator, candidate: Candidate, replicas: int, which: range
+) -> Found | None:
+    """Return what a fleet does in some replications; None once the first ten show no hope."""
+    level = evaluator.workload.levels[2]
+    found = []
+    for replication in which:
+        found.append(evaluator.replicate(candidate, replicas, level, replication))
+        if len(found) == 10 and not combined(found).holds and combined(found).chance < 1e-3:
+            return None
+    evaluator.known.clear()
+    return combined(found)
+
+
+def compare(one: Scenario) -> bool:
+    """Print the plan beside the cheapest fleet that trying all finds; return whether it is that."""
+    with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        cost, candidate, n, tried = cheapest(one)
-        spent = time.process_time() - began
-        option = plan.recommendation.option if plan.recommendation else None
-        found = option.usd_per_hour if option else math.inf
-        same = "same cost" if math.isclose(found, cost) else "DIFFERENT"
-        print(
-            f"{plan.counts.total} candidates, {plan.counts.simulated} simulated: plan "
-            f"${found:.2f}/h {option and (option.replicas, option.candidate.device_name)} "
-            f"P {option and option.probability:.4f} in {took:.1f} CPU-s; "
-            f"brute force ${cost:.2f}/h {n} {candidate and candidate.device_name}, "
-            f"{tried} fleets in {spent:.0f} CPU-s: {same}",
-            flush=True,
-        )
+        plan = planning.plan(one, store=Path(folder) / "e.jsonl", jobs=1)
+        took = time.process_time() - began
+    began = time.process_time()
+    brute = cheapest(one)
+    spent = time.process_time() - began
+    option = plan.recommendation.option if plan.recommendation else None
+    found = option.usd_per_hour if option else math.inf
+    same = math.isclose(found, brute.cost)
+    device = brute.candidate and brute.candidate.device_name
+    print(
+        f"{plan.counts.total} candidates, {plan.counts.simulated} simulated: plan "
+        f"${found:.2f}/h {option and (option.replicas, option.candidate.device_name)} "
+        f"P {option and option.probability:.4f} in {took:.1f} CPU-s; "
+        f"brute force ${brute.cost:.2f}/h {brute.replicas} {device}, "
+        f"{brute.tried} fleets in {spent:.0f} CPU-s: {'same cost' if same else 'DIFFERENT'}",
+        flush=True,
+    )
+    if not same:
+        workload = Workload(one, planning.objectives_of(one))
+        evaluator = Evaluator(workload, load_profile("assumed"))
+        fleets = [("plan", option.candidate, option.replicas)] if option else []
+        fleets += [("brute force", brute.candidate, brute.replicas)] if brute.candidate else []
+        for name, candidate, replicas in fleets:
+            for which in (range(REPLICATIONS), UNSEEN):
+                _judge(name, evaluator, candidate, replicas, which)
+    return same
+
+
+def _judge(
+    name: str, evaluator: Evaluator, candidate: Candidate, replicas: int, which: range
+) -> None:
+    """Print what a fleet does in some replications."""
+    done = outcome(evaluator, candidate, replicas, which)
+    shares = done and [f"{each.ratio:.5f} of {each.allowed:.5f}" for each in done.tallies]
+    print(
+        f"    {name}: {replicas} {candidate.key}, replications {which.start} to {which.stop - 1}: "
+        f"{shares or 'no hope'}, P {done and round(done.probability(), 4)}",
+        flush=True,
+    )
+
+
+def edge(space: Space, rng: np.random.Generator) -> Space:
+    """Return `space` with bounds that some fleet in it just meets or just misses.
+
+    So that the decision is close, and somewhere amid the fleets rather than at the cheapest.
+    """
+    one = space.scenario()
+    evaluator = Evaluator(Workload(one, planning.objectives_of(one)), load_profile("assumed"))
+    level = evaluator.workload.levels[2]
+    while True:
+        candidate = rng.choice(candidates(one, one.plan, evaluator.profile))
+        with contextlib.suppress(InputError):
+            n = least_steady(evaluator, candidate) + int(rng.integers(3))
+            ttft, tpot = evaluator.evaluate(candidate, n, level).values
+            if ttft and tpot:
+                bounds = [1000 * x * rng.uniform(0.95, 1.15) for x in (ttft, tpot)]
+                target = "ttft:p95<{:.0f}ms; tpot:p95<{:.1f}ms".format(*bounds)
+                return space._replace(objectives=target)
+
+
+def fresh(seed: int, count: int, *, close: bool) -> None:
+    """Compare plans with brute force on spaces that nobody has seen: drawn from `seed`."""
+    same = 0
+    for k in range(count):
+        space = drawn(seed, k)
+        if close:
+            target = "ttft:p95<1s; tpot:p95<1s"
+            rng = np.random.default_rng([seed, k, 1])
+            space = edge(space._replace(objectives=target), rng)
+        print(f"{k}: {' '.join(map(str, space))}")
+        same += compare(space.scenario())
+    print(f"{same} of {count} the same")
 
 
 def timed() -> None:
@@ -237,7 +265,11 @@ def calibrated(count: int) -> None:
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else "brute"
     if what == "brute":
-        brute()
+        for each in SPACES:
+            compare(scenario(*each))
+    elif what in {"fresh", "close"}:
+        count = int(sys.argv[3]) if len(sys.argv) > 3 else 5
+        fresh(int(sys.argv[2]), count, close=what == "close")
     elif what == "timed":
         timed()
     else:
