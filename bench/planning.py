@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 REPLICATIONS = 50
 #: Other replications, that neither a plan nor brute force has seen: they judge between the two.
 UNSEEN = range(1000, 1200)
+#: Chance below which a fleet is given up after so many replications.
+HOPELESS = {3: 1e-5, 10: 1e-3}
 #: Most fleets that brute force tries.
 MOST_FLEETS = 1000
 
@@ -93,12 +95,13 @@ def cheapest(one: Scenario) -> Brute:
 def outcome(
     evaluator: Evaluator, candidate: Candidate, replicas: int, which: range
 ) -> Found | None:
-    """Return what a fleet does in some replications; None once the first ten show no hope."""
+    """Return what a fleet does in some replications; None once the first show no hope."""
     level = evaluator.workload.levels[2]
     found = []
     for replication in which:
         found.append(evaluator.replicate(candidate, replicas, level, replication))
-        if len(found) == 10 and not combined(found).holds and combined(found).chance < 1e-3:
+        done = combined(found)
+        if len(found) in {3, 10} and not done.holds and done.chance < HOPELESS[len(found)]:
             return None
     evaluator.known.clear()
     return combined(found)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from planner.planning.probability import Tally, joint, merged
+from planner.planning.probability import Edge, Tally, joint, merged
 from planner.results.metrics import finished_in_window
 from planner.results.objectives import goodput_counts, may_be_refused, refused_share
-from planner.results.samples import Measured
-from planner.scenario.objectives import LatencyObjective
+from planner.results.records import FINISHED
+from planner.results.samples import REQUEST_METRICS, Measured
+from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from planner.results.records import Records
+    from planner.results.records import FloatArray, Records
     from planner.scenario.objectives import Objective
 
+#: Blocks of as many requests each in which those at the edge are counted, and what may be kept.
+EDGES = 64
+EDGED: tuple[list[int], ...] = ([], [EDGES, EDGES])
 #: Replications from which on they, and not blocks of time, are the units of a tally.
 UNITS = 5
 
@@ -94,7 +99,9 @@ def _objective(run: Measured, objective: Objective) -> tuple[Tally, float | None
     if not isinstance(objective, LatencyObjective):
         good, total = goodput_counts(objective, run)
         share = float(good.sum() / total.sum()) if total.sum() else None
-        return Tally(_floats(total - good), _floats(total), 1 - objective.share), share
+        allowed = 1 - objective.share
+        edge = edge_of(*_worst(run, objective), allowed)
+        return Tally(_floats(total - good), _floats(total), allowed, edge=edge), share
     sample = run.sample(objective.metric)
     known, unfinished = sample.counts(), sample.unfinished
     total = known + unfinished
@@ -108,8 +115,46 @@ def _objective(run: Measured, objective: Objective) -> tuple[Tally, float | None
         return mean, value if math.isfinite(value) else None
     bad = total if refused else sample.above(objective.seconds, or_equal=objective.strict)
     value = sample.quantile(quantile)
-    tallied = Tally(_floats(bad), _floats(total), 1 - quantile)
+    edge = (
+        edge_of(
+            run.latency(objective.metric, run.rows), run.records.arrival_s[run.rows], 1 - quantile
+        )
+        if objective.metric in REQUEST_METRICS
+        else ()
+    )
+    tallied = Tally(_floats(bad), _floats(total), 1 - quantile, edge=edge)
     return tallied, value if math.isfinite(value) else None
+
+
+def _worst(run: Measured, objective: GoodputObjective) -> tuple[FloatArray, FloatArray]:
+    """Return by how much each request missed the bound that it missed most, and its arrival."""
+    rows = np.flatnonzero(run.arrived)
+    ratios = [
+        np.nan_to_num(run.latency(each.metric, rows) / each.seconds) for each in objective.bounds
+    ]
+    worst = np.where(run.records.status[rows] == FINISHED, np.max(ratios, axis=0), np.inf)
+    return worst, run.records.arrival_s[rows]
+
+
+def edge_of(values: FloatArray, arrival_s: FloatArray, allowed: float) -> Edge:
+    """Return how many values are beyond the largest that may be missed, and how many there are.
+
+    By block of as many requests each, in the order of arrival.
+    """
+    known = ~np.isnan(values)
+    values, arrival_s = values[known], arrival_s[known]
+    if len(values) < EDGES or not 0 < allowed < 1:
+        return ()
+    if np.any(arrival_s[1:] < arrival_s[:-1]):
+        values = values[np.argsort(arrival_s, kind="stable")]
+    at = int((1 - allowed) * (len(values) - 1))
+    bound = np.partition(values, at)[at]
+    beyond = values > bound
+    if not beyond.any():  # the largest are all alike
+        beyond = values >= bound
+    ends = np.linspace(0, len(values), EDGES + 1).astype(np.int64)
+    counts = np.diff(np.concatenate(([0], np.cumsum(beyond)))[ends])
+    return _floats(counts), _floats(np.diff(ends))
 
 
 def _floats(values: np.ndarray[Any, Any]) -> tuple[float, ...]:
@@ -146,6 +191,7 @@ def packed(found: Found) -> dict[str, Any]:
                 "total": list(one.total),
                 "allowed": one.allowed,
                 "mean": one.is_mean,
+                "edge": [list(each) for each in one.edge],
             }
             for one in found.tallies
         ],
@@ -165,6 +211,7 @@ def unpacked(data: Mapping[str, Any]) -> Found:
                 tuple(one["total"]),
                 one["allowed"],
                 one["mean"],
+                edge=cast("Edge", tuple(tuple(each) for each in one["edge"])),
             )
             for one in data["tallies"]
         ),
@@ -186,10 +233,17 @@ def usable(value: object) -> bool:
             found.kv_cache,
             found.preemptions,
             *(each for each in found.values if each is not None),
-            *(each for one in found.tallies for each in (*one.bad, *one.total, one.allowed)),
+            *(
+                each
+                for one in found.tallies
+                for each in (*one.bad, *one.total, one.allowed, *chain(*one.edge))
+            ),
         ]
     except (TypeError, KeyError, AttributeError):
         return False
-    alike = all(len(one.bad) == len(one.total) > 0 for one in found.tallies)
+    alike = all(
+        len(one.bad) == len(one.total) > 0 and [len(each) for each in one.edge] in EDGED
+        for one in found.tallies
+    )
     known = all(isinstance(each, int | float) and not math.isnan(each) for each in numbers)
     return alike and known and len(found.tallies) == len(found.values) > 0

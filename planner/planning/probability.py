@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy.typing as npt
-
     from planner.results.records import FloatArray
+
+#: Requests beyond a bound and all of them, by block; or nothing.
+Edge = tuple[tuple[float, ...], tuple[float, ...]] | tuple[()]
+#: Least mean: a logarithm needs one.
+TINY = 1e-12
+#: Chances at which the distribution of an effect is taken: the middles of 32 equal parts.
+CHANCES = (np.arange(32) + 0.5) / 32
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Tally:
     neighbours : bool
         Whether units are blocks of time, in order, which depend on those before; else they are
         independent replications.
+    edge : tuple of float and tuple of float, or ()
+        By block of requests in the order of arrival: those beyond the bound that just as many as
+        allowed are beyond, and all. Empty where that is not known.
     """
 
     bad: tuple[float, ...]
@@ -46,6 +54,7 @@ class Tally:
     allowed: float
     is_mean: bool = False
     neighbours: bool = True
+    edge: Edge = ()
 
     @property
     def ratio(self) -> float:
@@ -53,71 +62,106 @@ class Tally:
         whole = sum(self.total)
         return sum(self.bad) / whole if whole else math.nan
 
-    def error(self) -> tuple[float, float]:
-        """Return the standard error of the ratio and its degrees of freedom; inf from one unit.
-
-        That of a ratio estimator, by linearisation [1]_. Blocks of time count in overlapping runs
-        of ``round(blocks**(1/3))``, around the circle, as in
-        :class:`planner.results.bootstrap.BlockBootstrap`, with the freedom that follows from how
-        unequal the runs are. A share is no surer than that of independent requests with one more
-        miss: none seen in a thousand is not none.
-
-        References
-        ----------
-        .. [1] W. G. Cochran, Sampling Techniques, 3rd ed., 1977, section 6.3.
-        """
-        units, whole = len(self.total), sum(self.total)
-        if units < 2 or not whole or not math.isfinite(self.ratio):
-            return math.inf, 1.0
-        residual = np.asarray(self.bad) - self.ratio * np.asarray(self.total)
-        width = max(1, round(math.cbrt(units))) if self.neighbours else 1
-        runs = np.sum([np.roll(residual, k) for k in range(width)], axis=0)
-        groups = units / width
-        square = float((runs**2).mean())
-        error = math.sqrt(groups * square * groups / (groups - 1)) / whole
-        freedom = groups - 1
-        if self.neighbours and square:
-            kurtosis = float((runs**4).mean()) / square**2
-            freedom = min(max(2 * groups / max(kurtosis - 1, 1e-9), 1.0), groups - 1)
-        if not self.is_mean:
-            floor = (sum(self.bad) + 1) / (whole + 2)
-            error = max(error, math.sqrt(floor * (1 - floor) / whole))
-        return error, freedom
-
     def probability(self, shifts: Sequence[float] = (0.0,)) -> float:
         """Return the probability that the ratio in the long run is at most what is allowed.
 
-        Student's t on the logit of a share and the logarithm of a mean, which are less skewed
-        than they, averaged over `shifts` of the ratio: what other coefficients of the step time
-        would add to it.
+        Averaged over `shifts` of the ratio: what other coefficients of the step time would add
+        to it. NaN and infinite ratios have 0, and one unit says nothing: 0.5.
         """
-        ratio, (error, freedom) = self.ratio, self.error()
-        if math.isnan(ratio) or math.isinf(ratio):
+        if math.isnan(self.ratio) or math.isinf(self.ratio):
             return 0.0
-        if math.isinf(error):
+        if len(self.total) < 2:
             return 0.5
-        if not self.is_mean and self.allowed <= 0:
-            return 0.5 if ratio == 0 and not any(shift > 0 for shift in shifts) else 0.0
-        least = 1 / (sum(self.total) + 2) if not self.is_mean else 1e-12
-        most = 1 - least if not self.is_mean else math.inf
-        if not self.is_mean and self.allowed >= most:
-            return 1.0
-        base = min(max(ratio, least), most)
-        moved = np.clip(ratio + np.nan_to_num(np.asarray(shifts, np.float64)), least, most)
-        if self.is_mean:
-            slope = 1 / base
-            distance: FloatArray = np.asarray(math.log(self.allowed) - np.log(moved))
-        else:
-            slope = 1 / (base * (1 - base))
-            distance = _logit(np.array(self.allowed)) - _logit(moved)
-        if error == 0:
+        moved = self.ratio + np.nan_to_num(np.asarray(shifts, np.float64))
+        return self._mean(moved) if self.is_mean else self._share(moved)
+
+    def _mean(self, moved: FloatArray) -> float:
+        """Return the probability of a mean: Student's t on its logarithm, which is less skewed."""
+        from scipy.special import stdtr  # noqa: PLC0415 - 0.3 s to import
+
+        square, freedom = _square(self.bad, self.total, neighbours=self.neighbours)
+        distance = math.log(self.allowed) - np.log(np.maximum(moved, TINY))
+        if square == 0:
             return float(np.mean(distance >= 0))
-        return float(np.mean(_student(distance / (error * slope), freedom)))
+        error = math.sqrt(square) / sum(self.total) / max(self.ratio, TINY)
+        return float(np.mean(stdtr(freedom, distance / error)))
+
+    def _share(self, moved: FloatArray) -> float:
+        """Return the probability of a share: Jeffreys' posterior for the effective numbers [1]_.
+
+        Requests that miss come together, so that `effect` of them count as one: of `n` requests,
+        `bad` of which missed, the share is ``Beta(bad / effect + 1/2, (n - bad) / effect + 1/2)``.
+        The effect is an estimate itself, and is averaged over its chi-squared distribution: with
+        many misses the result is Student's t, with none the rule of three.
+
+        References
+        ----------
+        .. [1] L. D. Brown, T. T. Cai, A. DasGupta, "Interval estimation for a binomial
+           proportion," Statistical Science 16(2), 2001. doi:10.1214/ss/1009213286
+        """
+        from scipy.special import betainc, chdtri  # noqa: PLC0415 - 0.3 s to import
+
+        if self.allowed <= 0:
+            return 0.5 if self.ratio == 0 and not (moved > 0).any() else 0.0
+        if self.allowed >= 1:
+            return 1.0
+        whole = sum(self.total)
+        effect, freedom = self.effect()
+        effects = np.maximum(1.0, effect * freedom / chdtri(freedom, CHANCES))[:, None]
+        bad = whole * np.clip(moved, 0.0, 1.0)
+        return float(
+            betainc(bad / effects + 0.5, (whole - bad) / effects + 0.5, self.allowed).mean()
+        )
+
+    def effect(self) -> tuple[float, float]:
+        """Return the design effect [1]_ of a share, and its degrees of freedom.
+
+        By how much the variance of the number of misses exceeds that of independent requests:
+        how many of them come together. From the misses by unit, or from the requests beyond
+        `edge` by block, whichever is larger: of what was seen once or never nothing can be said
+        from itself, but latencies somewhat shorter come together in the same way.
+
+        References
+        ----------
+        .. [1] L. Kish, Survey Sampling, 1965, section 8.2.
+        """
+        found = [(1.0, float(len(self.total) - 1))]
+        seen = [(self.bad, self.total, self.neighbours)]
+        if self.edge:
+            seen.append((*self.edge, True))
+        for bad, total, neighbours in seen:
+            share = sum(bad) / sum(total)
+            if 0 < share < 1:
+                square, freedom = _square(bad, total, neighbours=neighbours)
+                found.append((square / (sum(total) * share * (1 - share)), freedom))
+        return max(found)
 
 
-def _logit(share: npt.NDArray[Any]) -> FloatArray:
-    odds: FloatArray = np.asarray(np.log(share) - np.log1p(-share), np.float64)
-    return odds
+def _square(
+    bad: Sequence[float], total: Sequence[float], *, neighbours: bool
+) -> tuple[float, float]:
+    """Return the variance of ``sum(bad) - ratio * sum(total)`` and its degrees of freedom.
+
+    That of a ratio estimator, by linearisation [1]_. Blocks of time, which depend on their
+    neighbours, count in overlapping runs of ``round(blocks**(1/3))``, around the circle, as in
+    :class:`planner.results.bootstrap.BlockBootstrap`, with the freedom that follows from how
+    unequal the runs are.
+
+    References
+    ----------
+    .. [1] W. G. Cochran, Sampling Techniques, 3rd ed., 1977, section 6.3.
+    """
+    units = len(total)
+    residual = np.asarray(bad) - sum(bad) / sum(total) * np.asarray(total)
+    width = max(1, round(math.cbrt(units))) if neighbours else 1
+    runs = np.sum([np.roll(residual, k) for k in range(width)], axis=0)
+    groups = units / width
+    square = float((runs**2).mean())
+    freedom = groups - 1
+    if neighbours and square:
+        kurtosis = float((runs**4).mean()) / square**2
+        freedom = min(max(2 * groups / max(kurtosis - 1, 1e-9), 1.0), groups - 1)
+    return groups * square * groups / (groups - 1), freedom
 
 
 def merged(tallies: Sequence[Tally], *, by_unit: bool) -> Tally:
@@ -137,7 +181,14 @@ def merged(tallies: Sequence[Tally], *, by_unit: bool) -> Tally:
     else:
         bad = tuple(sum(each.bad) for each in tallies)
         total = tuple(sum(each.total) for each in tallies)
-    return Tally(bad, total, first.allowed, first.is_mean, neighbours=by_unit)
+    edges = [each.edge for each in tallies if each.edge]
+    edge: Edge = ()
+    if len(edges) == len(tallies):
+        edge = (
+            tuple(value for each in edges for value in each[0]),
+            tuple(value for each in edges for value in each[1]),
+        )
+    return Tally(bad, total, first.allowed, first.is_mean, neighbours=by_unit, edge=edge)
 
 
 def joint(probabilities: Sequence[float]) -> float:
@@ -148,11 +199,3 @@ def joint(probabilities: Sequence[float]) -> float:
     .. [1] C. E. Bonferroni's inequality: ``1 - sum(1 - p)``.
     """
     return max(0.0, 1.0 - sum(1.0 - each for each in probabilities))
-
-
-def _student(values: FloatArray, freedom: float) -> FloatArray:
-    """Return the distribution function of Student's t."""
-    from scipy.special import stdtr  # noqa: PLC0415 - 0.3 s to import
-
-    found: FloatArray = np.asarray(stdtr(freedom, values), np.float64)
-    return found

@@ -6,6 +6,8 @@
 3. **Race.** Those that are near the cheapest are sized again on a longer window.
 4. **Full.** In the order of cost, they are sized on all of the traffic, all replications and
    draws of the coefficients, until nothing cheaper is left that could do.
+5. **Again.** Where the cheapest that holds turns out dearer than what the scout and the race took
+   for the cheapest, they may have passed over something between: they go on up to that cost.
 
 All candidates see the same arrivals and lengths. The order does not depend on how many processes
 there are, so that neither does the answer.
@@ -19,11 +21,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from planner.planning.sizing import Entry, Sized, bounded, sized
-from planner.planning.verify import CLEAR, Verified, Verifier
+from planner.planning.bracket import Bracket
+from planner.planning.sizing import CLEAR, Entry, Sized, bounded, sized
+from planner.planning.verify import Verified, Verifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from planner.planning.candidate import Candidate
     from planner.planning.constraints import Constraints
@@ -45,47 +48,8 @@ BURST_ERROR = 0.4
 #: Costs that differ by less are the same [$/h].
 PENNY = 1e-6
 
-
-@dataclass
-class Bracket:
-    """Numbers of replicas of one candidate between which the fewest that do lie.
-
-    Parameters
-    ----------
-    high : int
-        Most that are allowed.
-    bad, good : int or None
-        Most that are too few and fewest that do, of those tried.
-    ratios : tuple of float
-        Of the tallies with `bad`.
-    failures : int
-        How often it was too few.
-    """
-
-    high: int
-    bad: int | None = None
-    good: int | None = None
-    ratios: tuple[float, ...] = ()
-    failures: int = 0
-
-    def following(self, found: Verified, *, enough: bool) -> int | None:
-        """Return how many replicas to try next, None if that is settled.
-
-        One more at first, then twice as many more each time; nothing further where more replicas
-        changed nothing.
-        """
-        n, ratios = found.replicas, tuple(each.ratio for each in found.found.tallies)
-        if enough:
-            self.good = n
-        else:
-            if ratios == self.ratios and self.good is None:
-                return None
-            self.bad, self.ratios, self.failures = n, ratios, self.failures + 1
-        if self.good is not None:
-            gap = 0 if self.bad is None else self.good - self.bad
-            return (self.good + (self.bad or 0)) // 2 if gap > 1 else None
-        following = min(self.high, n + 2 ** max(0, self.failures - 2))
-        return following if following > n else None
+#: By how much more may be spent, at most, each time that nothing was found.
+DEARER = 1.5
 
 
 @dataclass
@@ -118,6 +82,12 @@ class Search:
     scouted: dict[int, Sized] = field(default_factory=dict)
     raced: dict[int, Sized] = field(default_factory=dict)
     verifier: Verifier = field(init=False)
+    #: Cost within which every candidate was given its chance [$/h].
+    within: float = 0.0
+    _done: float = 0.0
+    _queue: list[tuple[tuple[object, ...], int, Entry]] = field(default_factory=list)
+    _tried: dict[int, Bracket] = field(default_factory=dict)
+    _most: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.runner)
@@ -135,11 +105,25 @@ class Search:
     def run(self) -> list[Verified]:
         """Return the plans found, the best first; none if nothing meets the constraints."""
         self._bound()
-        self._scout()
-        self._full(self._race())
+        open_ = [each for each in self.entries if each.excluded is None]
+        most = max((self.cost(each, each.high) for each in open_), default=0.0)
+        while True:
+            self._scout()
+            self._race()
+            self._full()
+            considered = (self._kept_cost(each.values()) for each in (self.scouted, self.raced))
+            self.within = max(self.within, min(considered))
+            if min(most, self._best()) <= self.within + PENNY:
+                break
+            self.within = min(self._best(), DEARER * max(self.within, PENNY))
         self.verified.sort(key=self.merit)
-        self.tell(1.0)
+        self._say(1.0)
         return self.verified
+
+    def _say(self, share: float) -> None:
+        """Tell which share is done: never less than before."""
+        self._done = max(self._done, share)
+        self.tell(self._done)
 
     def cost(self, entry: Entry, replicas: int) -> float:
         """Return what `replicas` and their spares cost [$/h]."""
@@ -166,30 +150,42 @@ class Search:
         work = [(None, (chunk, self.constraints)) for chunk in chunks]
         for k, found in enumerate(self.runner.map(bounded, work), start=1):
             self.entries += found
-            self.tell(0.2 * k / len(chunks))
+            self._say(0.2 * k / len(chunks))
+
+    def _best(self) -> float:
+        """Return the cost of the cheapest plan found so far [$/h], inf without any."""
+        return min((self.cost(v.entry, v.replicas) for v in self.verified), default=math.inf)
 
     def _scout(self) -> None:
         """Size candidates on the short window, best-first, until the rest cannot be cheaper."""
         level = self.levels[0]
-        open_ = [each for each in self.entries if each.excluded is None]
+        limit = self._limit(self.scouted)
+        open_ = [e for e in self.entries if e.excluded is None and self._open(e, level, limit)]
         likely = sorted(open_, key=lambda e: (self.cost(e, e.guess), e.index))[:WAVE]
-        others = [each for each in open_ if each not in likely]
+        chosen = {each.index for each in likely}
+        others = [each for each in open_ if each.index not in chosen]
         others.sort(key=lambda e: (self.cost(e, e.low), e.index))
         queue = [*likely, *others]
         total = max(1, len(queue))
         while queue:
-            limit = (1 + SCOUT_ERROR) * self._kept_cost(self.scouted.values())
+            limit = self._limit(self.scouted)
             wave = [e for e in queue[:WAVE] if self.cost(e, e.low) <= limit]
             queue = queue[WAVE:]
             self._size(wave, level, {e.index: e.guess for e in wave}, limit, self.scouted)
-            self.tell(0.2 + 0.4 * (1 - len(queue) / total))
+            self._say(0.2 + 0.4 * (1 - len(queue) / total))
 
-    def _race(self) -> list[Sized]:
+    def _race(self) -> None:
         """Size those near the cheapest again, on the longer window."""
-        likely = [each for each in self.scouted.values() if each.replicas is not None]
+        level = self.levels[1]
+        limit = self._limit(self.raced)
+        likely = [
+            each
+            for each in self.scouted.values()
+            if each.replicas is not None and self._open(each.entry, level, limit)
+        ]
         likely.sort(key=lambda s: (self.cost(s.entry, s.replicas or 0), s.entry.index))
         while likely:
-            limit = self._kept_cost(self.raced.values())
+            limit = max(self.within, self._kept_cost(self.raced.values()))
             wave = [
                 each
                 for each in likely[:WAVE]
@@ -199,9 +195,24 @@ class Search:
             entries = [each.entry for each in wave]
             guesses = {each.entry.index: each.replicas or 1 for each in wave}
             room = (1 + SCOUT_ERROR) * limit
-            self._size(entries, self.levels[1], guesses, room, self.raced)
-            self.tell(0.7)
-        return [each for each in self.raced.values() if each.replicas is not None]
+            self._size(entries, level, guesses, room, self.raced)
+            for each in entries:
+                self._put_raced(self.raced[each.index])
+            self._say(0.7)
+
+    def _limit(self, found: Mapping[int, Sized]) -> float:
+        """Return the most that a candidate may cost to be looked at [$/h]."""
+        return (1 + SCOUT_ERROR) * max(self.within, self._kept_cost(found.values()))
+
+    def _open(self, entry: Entry, level: Level, limit: float) -> bool:
+        """Return whether `entry` was not sized on `level`, or in vain with less than may be had."""
+        into = self.scouted if level == self.levels[0] else self.raced
+        known = into.get(entry.index)
+        if known is None:
+            return True
+        return (
+            known.replicas is None and self._top(entry, limit) > self._most[level.name, entry.index]
+        )
 
     def _optimistic(self, entry: Entry, replicas: int) -> float:
         """Return the cost if the short window asked for too many replicas [$/h]."""
@@ -220,13 +231,18 @@ class Search:
         """Size candidates on `level`, with no more replicas than `limit` pays for."""
         rows: list[tuple[Candidate | None, tuple[object, ...]]] = []
         for each in entries:
-            high = each.high
-            while high > each.low and self.cost(each, high) > limit:
-                high = self._affordable(each, high, limit)
+            high = self._most[level.name, each.index] = self._top(each, limit)
             rows.append((each.candidate, (each, level, guesses[each.index], high)))
         for found in self.runner.map(sized, rows):
             into[found.entry.index] = found
             self.simulated.add(found.entry.index)
+
+    def _top(self, entry: Entry, limit: float) -> int:
+        """Return the most replicas that `limit` pays for, no fewer than could do."""
+        high = entry.high
+        while high > entry.low and self.cost(entry, high) > limit:
+            high = self._affordable(entry, high, limit)
+        return high
 
     def _affordable(self, entry: Entry, high: int, limit: float) -> int:
         """Return a smaller number of replicas, no less than the most that `limit` pays for."""
@@ -237,45 +253,48 @@ class Search:
         """Return the cost that a candidate has to beat to be among those kept [$/h]."""
         kinds: dict[tuple[str, str], float] = {}
         for each in found:
-            if each.replicas is not None:
-                kind, cost = each.entry.kind, self.cost(each.entry, each.replicas)
+            if each.found is not None:
+                kind, cost = each.entry.kind, self.cost(each.entry, each.replicas or 0)
                 kinds[kind] = min(cost, kinds.get(kind, math.inf))
         costs = sorted(kinds.values())
         return costs[self.keep - 1] if len(costs) >= self.keep else math.inf
 
-    def _full(self, raced: list[Sized]) -> None:
+    def _put(self, entry: Entry, replicas: int | None, chance: float) -> None:
+        """Have a fleet verified when its turn comes."""
+        if replicas is not None:
+            cost = round(self.cost(entry, replicas), 9)
+            merit = (cost, entry.rank(), -round(chance, 2), entry.index)
+            heapq.heappush(self._queue, (merit, replicas, entry))
+
+    def _put_raced(self, raced: Sized) -> None:
+        """Have what the race found verified: one replica below it where that was close."""
+        if raced.replicas is None:
+            return
+        close = raced.fewer > CLEAR
+        bad = raced.entry.low - 1 if close else raced.replicas - 1
+        self._tried[raced.entry.index] = Bracket(raced.entry.high, bad)
+        self._put(raced.entry, raced.replicas - close, raced.fewer if close else raced.chance)
+
+    def _full(self) -> None:
         """Verify on all of the traffic, the cheapest first, until nothing cheaper is left.
 
-        Begins one replica below what the race found where that was close, and goes on with one
-        more wherever it is not enough.
+        Goes on with more replicas wherever they are not enough, and with fewer where one fewer
+        than the race found was.
         """
-        queue: list[tuple[tuple[object, ...], int, Entry]] = []
-
-        def put(entry: Entry, replicas: int | None, chance: float) -> None:
-            if replicas is not None:
-                cost = round(self.cost(entry, replicas), 9)
-                merit = (cost, entry.rank(), -round(chance, 2), entry.index)
-                heapq.heappush(queue, (merit, replicas, entry))
-
-        for each in raced:
-            close = each.fewer > CLEAR
-            put(each.entry, (each.replicas or 1) - close, each.fewer if close else each.chance)
-        tried: dict[int, Bracket] = {}
-        while queue:
-            _, replicas, entry = heapq.heappop(queue)
-            best = min((self.cost(v.entry, v.replicas) for v in self.verified), default=math.inf)
+        while self._queue:
+            merit, replicas, entry = heapq.heappop(self._queue)
             kinds = {v.entry.kind for v in self.verified}
-            if self.cost(entry, replicas) >= best - PENNY:
+            if self.cost(entry, replicas) >= self._best() - PENNY:
                 if len(kinds) >= self.keep:
+                    heapq.heappush(self._queue, (merit, replicas, entry))
                     break
                 if entry.kind in kinds:
                     continue
             found = self.verify(entry, replicas)
             enough = found.probability >= self.constraints.confidence
             (self.verified if enough else self.missed).append(found)
-            bracket = tried.setdefault(entry.index, Bracket(entry.high))
-            put(entry, bracket.following(found, enough=enough), 0.0)
-            self.tell(0.85)
+            self._put(entry, self._tried[entry.index].following(found, enough=enough), 0.0)
+            self._say(0.85)
 
     def verify(self, entry: Entry, replicas: int) -> Verified:
         """Return what a fleet does on all of the traffic, and how sure that is."""

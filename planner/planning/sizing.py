@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from planner.planning.workload import Level, Workload
     from planner.simulation.system import System
 
+#: Below this a probability is clear: more traffic would not turn it.
+CLEAR = 1e-3
 #: Before it was looked up.
 UNKNOWN = Quality(None, "not looked up")
 #: Share by which the arrivals of other replications may fall short of the first one's.
@@ -95,7 +97,8 @@ class Sized:
     entry : Entry
         The candidate.
     replicas : int or None
-        Fewest that are likely enough; None if no allowed number is.
+        Fewest that are likely enough; one more than are allowed where those are not clearly too
+        few; None if no allowed number is.
     chance : float
         That all objectives are met with that many (or the most that were tried), at most.
     fewer : float
@@ -187,6 +190,9 @@ def sized(evaluator: Evaluator, entry: Entry, level: Level, guess: int, high: in
 
     found = smallest(passes, guess, low, high) if low <= high else None
     if found is None:
+        last = tried[high].chance if high in tried else 0.0
+        if last > CLEAR:  # more of the traffic may show that they are enough
+            return Sized(entry, high + 1, 1.0, last)
         return Sized(entry, None, max((each.chance for each in tried.values()), default=0.0), 0.0)
     fewer = tried[found - 1].chance if found - 1 in tried else 0.0
     return Sized(entry, found, tried[found].chance, fewer, tried[found])

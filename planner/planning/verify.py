@@ -10,7 +10,7 @@ import numpy as np
 from planner.planning.evaluation import Variation
 from planner.planning.found import Found, combined
 from planner.planning.probability import joint
-from planner.planning.sizing import Entry, least_steady
+from planner.planning.sizing import CLEAR, Entry, least_steady
 from planner.planning.uncertainty import draws
 
 if TYPE_CHECKING:
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from planner.planning.runner import Runner
     from planner.planning.workload import Level
 
-#: Below this a probability is clear: more traffic would not turn it.
-CLEAR = 1e-3
 #: Above this, up to what is clear, the decision is close, and replications are doubled, up to so
-#: many times those of the last level.
-DOUBT, MORE = 0.5, 16
+#: many times those of the last level. A fleet that is right at its bound looks worse than
+#: this one time in twenty.
+DOUBT, MORE = 0.05, 16
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,15 @@ from planner.planning.store import Store, cache_folder, cached
 ROWS = {f"k{n}": {"key": f"k{n}", "candidate": f"c{n % 2}", "value": (n + 1) / 3} for n in range(5)}
 
 PACKED = {
-    "tallies": [{"bad": [1.0, None], "total": [20.0, 30.0], "allowed": 0.05, "mean": False}],
+    "tallies": [
+        {
+            "bad": [1.0, None],
+            "total": [20.0, 30.0],
+            "allowed": 0.05,
+            "mean": False,
+            "edge": [[1.0] * 64, [20.0] * 64],
+        }
+    ],
     "values": [None],
     "output_tokens_per_s": 10.0,
     "kv_cache": 0.5,
@@ -70,6 +78,8 @@ def test_any_file_can_be_read(tmp_path, content):
         {**PACKED, "tallies": 3},
         {**PACKED, "tallies": [{**PACKED["tallies"][0], "bad": [1]}]},
         {**PACKED, "tallies": [{**PACKED["tallies"][0], "bad": [1, "x"]}]},
+        {**PACKED, "tallies": [{**PACKED["tallies"][0], "edge": [[1.0] * 64]}]},
+        {**PACKED, "tallies": [{**PACKED["tallies"][0], "edge": [["x"] * 64, [20.0] * 64]}]},
         {**PACKED, "values": []},
         {**PACKED, "kv_cache": None},
     ],
