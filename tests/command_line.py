@@ -124,6 +124,11 @@ HEAD = "arrival_s,prompt_tokens,output_tokens\n"
 ROWS = "".join(f"{k / 2},100,20\n" for k in range(100))
 
 
+def is_progress(shares, least=2):
+    """Whether shares are those of work that goes on: several, none before the one it follows."""
+    return len(shares) >= least and shares == sorted(shares) and 0 <= shares[0] <= shares[-1] <= 1
+
+
 def refused(ran):
     """Return the messages of a run that was refused."""
     assert ran.code == 2, (ran.code, ran.err)

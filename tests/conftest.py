@@ -1,5 +1,6 @@
 """Fixtures of the tests that run the command line on files of their own."""
 
+import contextlib
 import signal
 
 import pytest
@@ -44,6 +45,19 @@ def bounded(monkeypatch, compiled):  # noqa: ARG001 - has to happen before
     signal.alarm(0)
     for each, handler in zip(signals, before, strict=True):
         signal.signal(each, handler)
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """What commands would show of their progress on a terminal: by label, the shares told."""
+    told = {}
+
+    @contextlib.contextmanager
+    def recorded(label):
+        yield told.setdefault(label, []).append
+
+    monkeypatch.setattr("planner.report.progress.progress", recorded)
+    return told
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
-from calibrate.serving.command import write_profile
+from calibrate.fitted import write_profile
 from calibrate.serving.stack import experiments_of, fit_stack
 from planner.catalog.catalogue import find_device
 from planner.spec import Spec

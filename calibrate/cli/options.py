@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from planner.cli.pages import write_html
-from planner.cli.shared import command_line
 from planner.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from calibrate.fitted import Fitted
 
 
 def _named(text: str) -> str:
@@ -41,15 +41,13 @@ def folder_of(path: Path) -> Path:
     return path
 
 
-def told(text: str, file: Path, *, as_json: bool, html: Path | None) -> str:
-    """Return what a command prints of a fit that it has written: a text, or JSON; write its page.
+def told(fitted: Fitted, *, as_json: bool, html: Path | None) -> str:
+    """Return what a command prints of a fit: a text, or JSON; write its page.
 
     Parameters
     ----------
-    text : str
-        What people read.
-    file : Path
-        The fit, ``fit.json``, or the profile alone.
+    fitted : Fitted
+        The fit; its files are written.
     as_json : bool
         Whether to print JSON.
     html : Path or None
@@ -61,15 +59,10 @@ def told(text: str, file: Path, *, as_json: bool, html: Path | None) -> str:
         If there is no profile, as of an encoder, or the page cannot be written.
     """
     if not as_json and html is None:
-        return text
-    if not file.exists():
+        return fitted.text
+    if fitted.content is None:
         raise InputError("--json and --html must come with a model that decodes, which has a fit")
-    from planner.catalog.profile import load_profile  # noqa: PLC0415 - start-up
-    from planner.report.calibration import calibration_json  # noqa: PLC0415 - start-up
     from planner.report.json import indented  # noqa: PLC0415 - start-up
 
-    content = json.loads(file.read_text(encoding="utf-8"))
-    if "coefficients" in content:
-        content = calibration_json(load_profile(file), None, command_line())
-    write_html(html, content)
-    return indented(content) if as_json else text
+    write_html(html, dict(fitted.content))
+    return indented(fitted.content) if as_json else fitted.text

@@ -10,6 +10,7 @@ import typer
 
 from planner.cli.options import AsJson, Quiet  # noqa: TC001 - typer reads it
 from planner.errors import InputError
+from planner.report.progress import countdown
 from planner.report.whole import write_whole
 
 
@@ -36,13 +37,18 @@ def quality(  # noqa: PLR0917 - typer's options
         if file is not None and not file.parent.is_dir():
             raise InputError(f"must be a file in a folder that is there, got {str(file)!r}")
 
+    variants = (
+        STUDIED if settings is None else [each for each in settings.split(",") if each.strip()]
+    )
+    line = countdown(len(variants) + 1)  # and the reference
+
     def tell(name: str) -> None:
         if not quiet:
-            typer.echo(f"quality: {name}", err=True)
+            typer.echo(f"quality: {line(name)}", err=True)
 
     found = study(
         model,
-        STUDIED if settings is None else [each for each in settings.split(",") if each.strip()],
+        variants,
         device,
         limit=windows,
         tell=tell,

@@ -59,7 +59,7 @@ def run(  # noqa: PLR0917 - typer's options
     """Measure steps, peaks, links and quality; fit; write profile.json."""
     import torch  # noqa: PLC0415 - an extra
 
-    from calibrate.fit.results import FIT, JOURNAL, write_results  # noqa: PLC0415 - start-up
+    from calibrate.fit.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models.load import default_device  # noqa: PLC0415 - needs torch
@@ -74,15 +74,22 @@ def run(  # noqa: PLR0917 - typer's options
         outcome = calibrate(plan, out / JOURNAL, advance)
     late = f"{outcome.late} points were left for lack of time; the same command goes on with them"
     try:
-        text = write_results(
-            outcome.measured, out, name, leave_one_out=not quick, command=command_line()
-        )
+        with progress_of("fitting", quiet=quiet) as advance:
+            fitted = write_results(
+                outcome.measured,
+                out,
+                name,
+                leave_one_out=not quick,
+                command=command_line(),
+                progress=advance,
+            )
     except InputError as error:
         if outcome.late:
             raise InputError(f"{error}; {late}") from error
         raise
-    text = f"{text}\n{late}.\n" if outcome.late else text
-    return told(text, out / FIT, as_json=as_json, html=html)
+    if outcome.late:
+        fitted = fitted._replace(text=f"{fitted.text}\n{late}.\n")
+    return told(fitted, as_json=as_json, html=html)
 
 
 def _plan(

@@ -24,9 +24,10 @@ from scipy.optimize import least_squares
 from calibrate.fit.start import reread_parameters, shared_parameters
 from calibrate.fit.step_model import Parameter, Sample, StepModel, setting_keys
 from planner.errors import InputError
+from planner.report.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -146,15 +147,17 @@ class Fit:
         left = tuple(each for each in self.samples if id(each) not in gone)
         return _solve(left, self.shape, self.device, _here(self))
 
-    def leave_one_out(self) -> Floats:
+    def leave_one_out(self, progress: Callable[[float], None] = silent) -> Floats:
         """Return the relative errors of points that the fit has not seen.
 
         Each point, and the stretches of each number of clients, are left out of all variants at
-        once, and the coefficients are fitted anew.
+        once, and the coefficients are fitted anew; `progress` is called with the share done.
         Shape ``(len(samples),)``.
         """
         errors = np.empty(len(self.samples))
-        for key in {each.key for each in self.samples}:
+        keys = {each.key for each in self.samples}
+        for k, key in enumerate(keys):
+            progress(k / len(keys))
             where = [i for i, each in enumerate(self.samples) if each.key == key]
             out = [self.samples[i] for i in where]
             predicted = self.without(out).predict(out)

@@ -9,12 +9,15 @@ from calibrate.fit.plots import plot_residuals
 from calibrate.fit.profile import calibration_of
 from calibrate.fit.report import fit_report
 from calibrate.fit.show import measured_text
+from calibrate.fitted import Fitted, profile_file
 from planner.errors import InputError
 from planner.report.calibration import calibration_json
 from planner.report.json import indented
+from planner.report.progress import part, silent
 from planner.report.whole import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from calibrate.fit.least_squares import Fit
@@ -29,11 +32,19 @@ JOURNAL, PROFILE, REPORT, RESIDUALS, FIT = (
     "residuals.png",
     "fit.json",
 )
+#: Share of the time that the first fit takes; the fits without a point take the rest.
+FITTED = 0.25
 
 
 def write_results(
-    measured: Measurements, folder: Path, name: str, *, leave_one_out: bool, command: str = ""
-) -> str:
+    measured: Measurements,
+    folder: Path,
+    name: str,
+    *,
+    leave_one_out: bool,
+    command: str = "",
+    progress: Callable[[float], None] = silent,
+) -> Fitted:
     """Fit, write profile, report and plot into `folder`, and return the report.
 
     Of an encoder, which has no profile, the report alone is returned and nothing written.
@@ -50,6 +61,8 @@ def write_results(
         Whether to tell the error of points left out, which takes a fit for each.
     command : str
         That measures or fits.
+    progress : callable
+        Called with the share that is done.
 
     Raises
     ------
@@ -57,19 +70,20 @@ def write_results(
         If there is too little to fit, or a file cannot be written; the profile is the last to be.
     """
     if measured.header.shape.arch != "decoder":
-        return measured_text(measured, None)
+        return Fitted(measured_text(measured, None), None)
     found = calibration_of(measured, name)
-    errors = found.fit.leave_one_out() if leave_one_out else None
+    progress(FITTED)
+    left_out = part(progress, FITTED, 1.0)
+    errors = found.fit.leave_one_out(left_out) if leave_one_out else None
     text = measured_text(measured, found) + "\n" + fit_report(found.fit, errors)
     picture = io.BytesIO()
     plot_residuals(found.fit, picture, errors)
-    profile = found.profile.model_dump_json(indent=2, exclude_none=True) + "\n"
     content = calibration_json(found.profile, residuals_of(found.fit, errors), command)
     files = {
         REPORT: text.encode(),
         RESIDUALS: picture.getvalue(),
         FIT: indented(content).encode(),
-        PROFILE: profile.encode(),
+        PROFILE: profile_file(found.profile),
     }
     try:
         for file, data in files.items():
@@ -78,7 +92,8 @@ def write_results(
         raise InputError(
             f"{error}; the measurements are kept, `planner calibrate fit` makes the profile of them"
         ) from error
-    return f"{text}\nWrote {folder / PROFILE}, {REPORT}, {RESIDUALS}, {FIT}.\n"
+    written = f"{folder / PROFILE}, {REPORT}, {RESIDUALS}, {FIT}"
+    return Fitted(f"{text}\nWrote {written}.\n", content)
 
 
 def residuals_of(fit: Fit, left_out: Floats | None) -> dict[str, Any]:

@@ -14,9 +14,12 @@ from calibrate.importers.recognise import read_measured
 from calibrate.importers.rows import COLUMNS
 from planner.errors import InputError, did_you_mean
 from planner.report.plain import plain
+from planner.report.progress import silent
 from planner.traffic.textfile import MAX_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calibrate.importers.imported import Imported, Run
     from calibrate.importers.rows import RequestRows
 
@@ -26,7 +29,13 @@ _SHOWN = ("mean", "p50", "p90", "p95", "p99")
 
 
 def import_file(
-    name: str, out: Path | None, *, run: str | None, max_size: float | None, as_json: bool
+    name: str,
+    out: Path | None,
+    *,
+    run: str | None,
+    max_size: float | None,
+    as_json: bool,
+    progress: Callable[[float], None] = silent,
 ) -> str:
     """Read a file, write its rows, and return what is to be printed.
 
@@ -42,6 +51,8 @@ def import_file(
         Most bytes of text to read. [B]
     as_json : bool
         Whether JSON is to be printed.
+    progress : callable
+        Called with the share that is done.
 
     Raises
     ------
@@ -49,7 +60,7 @@ def import_file(
         If the file cannot be used, has no such run or no rows to write, or `out` cannot be
         written.
     """
-    found = read_measured(name, max_size=max_size or MAX_SIZE)
+    found = read_measured(name, max_size=max_size or MAX_SIZE, progress=progress)
     if run is not None:
         found = only_run(found, run)
     if out is not None:

@@ -15,13 +15,14 @@ from calibrate.importers.checks import MAX_PROBLEMS, RawRows, checked_rows
 from calibrate.importers.imported import Imported, measured_runs
 from calibrate.importers.rows import RUN, BoolArray, FloatArray
 from planner.errors import InputError, Notice, Problem, did_you_mean, shown
+from planner.report.progress import part, silent
 from planner.traffic.clock import EPOCH_S, Clock
 from planner.traffic.columns import KNOWN, SECONDS, Layout, split_unit
 from planner.traffic.table import number, numbers, open_table
 from planner.traffic.textfile import MAX_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from planner.traffic.table import Table
@@ -35,12 +36,19 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "ok": ("ok", "success", "succeeded"),
     "error": ("error", "errors", "error_message"),
 }
+#: Share of the time that the lines take; the rest is what they say.
+READ = 0.8
 ROLES = KNOWN | MEASURED
 _TRUE, _FALSE = {"1", "true", "yes", "ok"}, {"0", "false", "no", "failed"}
 _NONE = {"", "none", "null", "na", "n/a", "nan"}
 
 
-def read_csv(base: Path, name: str, max_size: float = MAX_SIZE) -> Imported:
+def read_csv(
+    base: Path,
+    name: str,
+    max_size: float = MAX_SIZE,
+    progress: Callable[[float], None] = silent,
+) -> Imported:
     """Read requests from a table.
 
     Parameters
@@ -51,13 +59,15 @@ def read_csv(base: Path, name: str, max_size: float = MAX_SIZE) -> Imported:
         The file as the user named it; messages use this.
     max_size : float
         Most bytes of text once unpacked. [B]
+    progress : callable
+        Called with the share that is done.
 
     Raises
     ------
     InputError
         If columns are missing or without a unit, or cells are wrong; carries up to 20 problems.
     """
-    with open_table(base, name, max_size) as table:
+    with open_table(base, name, max_size, part(progress, 0.0, READ)) as table:
         found = _Columns.of(table)
         cells, lines = _read(table, found)
     if not lines:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from planner.errors import InputError, Problem, shown
+from planner.report.progress import silent
 from planner.resources import require_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from calibrate.importers.imported import Setting, Statistics
     from calibrate.importers.rows import FloatArray
@@ -166,7 +167,7 @@ class Node:
         return value if np.isfinite(value) else None
 
 
-def parse_documents(text: str, file: str) -> list[Node]:
+def parse_documents(text: str, file: str, progress: Callable[[float], None] = silent) -> list[Node]:
     """Return the JSON documents of a text, one after another as in JSON Lines.
 
     Parameters
@@ -175,6 +176,8 @@ def parse_documents(text: str, file: str) -> list[Node]:
         What the file holds.
     file : str
         The file as the user named it.
+    progress : callable
+        Called with the share of the text that is read.
 
     Raises
     ------
@@ -182,7 +185,7 @@ def parse_documents(text: str, file: str) -> list[Node]:
         If it is no JSON, nested too deeply, or would not fit into memory.
     """
     _require_memory_for(text, file)
-    return list(_documents(text, file))
+    return list(_documents(text, file, progress))
 
 
 def first_document(text: str, file: str) -> Node:
@@ -205,12 +208,13 @@ def _require_memory_for(text: str, file: str) -> None:
     require_memory(needed, "its values; cut the file", file)
 
 
-def _documents(text: str, file: str) -> Iterator[Node]:
+def _documents(text: str, file: str, progress: Callable[[float], None] = silent) -> Iterator[Node]:
     decoder = json.JSONDecoder()
     at, line, counted = _skip(text, 0), 1, 0
     while at < len(text):
         line += text.count("\n", counted, at)
         counted = at
+        progress(at / len(text))
         try:
             value, at = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:

@@ -10,9 +10,12 @@ from calibrate.importers import aiperf, engine_log, guidellm, inference_perf, pr
 from calibrate.importers.csv_rows import read_csv
 from calibrate.importers.document import first_document, parse_documents
 from planner.errors import InputError, Problem
+from planner.report.progress import part, silent
 from planner.traffic.textfile import MAX_SIZE, read_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from calibrate.importers.imported import Imported
 
 _JSON = (vllm_bench, guidellm, aiperf, inference_perf)
@@ -22,13 +25,20 @@ _BETTER = {
     re.compile(r"Run Info,|Benchmark,Benchmark,"): "GuideLLM's CSV; import its JSON instead",
     re.compile(r"Metric,avg,min,max,"): "AIPerf's table; import profile_export.jsonl instead",
 }
+#: Shares of the time that reading the file takes, and of the rest that parsing its JSON does.
+READ, PARSED = 0.05, 0.35
 _KNOWN = (
     "vllm bench serve, GuideLLM, AIPerf, inference-perf, a table with ttft and e2e, a start log of "
     "vLLM or SGLang, a dump of /metrics"
 )
 
 
-def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) -> Imported:
+def read_measured(
+    name: str,
+    base: Path = Path(),
+    max_size: float = MAX_SIZE,
+    progress: Callable[[float], None] = silent,
+) -> Imported:
     """Read what a load generator or an engine wrote.
 
     Parameters
@@ -39,16 +49,19 @@ def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) ->
         Folder that a relative `name` starts from.
     max_size : float
         Most bytes of text once unpacked. [B]
+    progress : callable
+        Called with the share that is done.
 
     Raises
     ------
     InputError
         If the file cannot be read, is of no known format, or holds impossible values.
     """
-    text = read_text(base, name, max_size)
+    text = read_text(base, name, max_size, part(progress, 0.0, READ))
+    rest = part(progress, READ, 1.0)
     start = text.lstrip()[:1]
     if start and start in "[{" and not _DATED.match(text):
-        return _from_json(text, base, name, max_size)
+        return _from_json(text, base, name, max_size, rest)
     for pattern, what in _BETTER.items():
         if pattern.match(text):
             raise InputError(
@@ -60,14 +73,16 @@ def read_measured(name: str, base: Path = Path(), max_size: float = MAX_SIZE) ->
         return prometheus.read(text, name)
     if not re.search(r"[,;\t|]", text.partition("\n")[0]):
         raise _unknown(name)
-    return read_csv(base, name, max_size)
+    return read_csv(base, name, max_size, rest)
 
 
-def _from_json(text: str, base: Path, name: str, max_size: float) -> Imported:
+def _from_json(
+    text: str, base: Path, name: str, max_size: float, progress: Callable[[float], None]
+) -> Imported:
     first = first_document(text, name)
     for each in _JSON:
         if each.recognised(first):
-            documents = parse_documents(text, name)
+            documents = parse_documents(text, name, part(progress, 0.0, PARSED))
             for other in documents:
                 if not each.recognised(other):
                     message = f"must be of {each.FORMAT} as the first document, got another"
@@ -79,7 +94,7 @@ def _from_json(text: str, base: Path, name: str, max_size: float) -> Imported:
         )
         raise first.fail(message)
     if first.has("output_tokens") or first.has("osl"):
-        return read_csv(base, name, max_size)
+        return read_csv(base, name, max_size, progress)
     raise _unknown(name)
 
 

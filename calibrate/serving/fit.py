@@ -54,10 +54,11 @@ from calibrate.serving.problem import (
 from calibrate.serving.resample import bootstrap, cross_validate
 from planner.catalog.profile import Coefficient
 from planner.errors import InputError
+from planner.report.progress import silent
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -146,6 +147,7 @@ def fit(
     seed: int = 0,
     soften: Mapping[str, float] | None = None,
     step: float = STEP,
+    progress: Callable[[float], None] = silent,
 ) -> ServingFit:
     """Return the coefficients for which the experiments come out as measured.
 
@@ -174,6 +176,8 @@ def fit(
         out.
     step : float
         Of the Jacobian, in that logarithm: wider for runs of few requests.
+    progress : callable
+        Called with the share done of the work that it may take; it often takes less.
 
     Raises
     ------
@@ -193,10 +197,12 @@ def fit(
         limits,
         tolerance=tolerance,
         prior=prior,
+        rounds=rounds,
         soften=soften,
         step=step,
+        progress=progress,
     )
-    x = search(problem, values, rounds)
+    x = search(problem, values)
     jacobian, residuals = problem.jacobian(x), problem.residuals(x)
     stderr = bootstrap(problem, x, jacobian, cluster, seed)
     fitted = problem.values(x)

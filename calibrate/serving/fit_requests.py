@@ -8,6 +8,7 @@ the coefficients are those for which the replayed requests come out as they were
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy as np
 from calibrate.serving.fit import PHYSICAL, ServingFit, fit, with_values
 from planner.errors import InputError
 from planner.latency.model_step import step_time
+from planner.report.progress import silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from calibrate.serving.requests import RequestRun
     from planner.catalog.profile import Profile
@@ -91,7 +93,11 @@ def starting_values(runs: Sequence[RequestRun], profile: Profile, names: Sequenc
 
 
 def fit_requests(
-    runs: Sequence[RequestRun], *, hold: Mapping[str, float] | None = None, rounds: int = 25
+    runs: Sequence[RequestRun],
+    *,
+    hold: Mapping[str, float] | None = None,
+    rounds: int = 25,
+    progress: Callable[[float], None] = silent,
 ) -> ServingFit:
     """Return the coefficients for which the runs come out as measured.
 
@@ -104,6 +110,8 @@ def fit_requests(
         Coefficients with the value that they keep; all but :data:`FITTED` are the profile's.
     rounds : int
         Most Jacobians.
+    progress : callable
+        Called with the share done of the work that it may take.
 
     Raises
     ------
@@ -124,17 +132,24 @@ def fit_requests(
     if not names:
         raise InputError("--hold must leave a coefficient to fit, got all of them")
     start = starting_values(runs, profile, names)
+    solve = partial(
+        fit,
+        start=profile,
+        values=start.values,
+        soften=start.soften,
+        step=STEP,
+        rounds=rounds,
+        progress=progress,
+    )
     follows = "compute_efficiency" in names and "attention_efficiency" not in held
     if not follows:
-        return fit(
-            runs, profile, values=start.values, soften=start.soften, step=STEP, rounds=rounds
-        )
+        return solve(runs)
     device = runs[0].system.device
     linear, attention = (
         profile.coefficient(f"{kind}_efficiency", device).value for kind in ("compute", "attention")
     )
     tied = [_Tied(run, attention / linear) for run in runs]
-    found = fit(tied, profile, values=start.values, soften=start.soften, step=STEP, rounds=rounds)
+    found = solve(tied)
     return replace(
         found,
         values=_with_attention(found.values, attention / linear),

@@ -10,9 +10,10 @@ from scipy.optimize import least_squares
 
 from calibrate.serving.coefficients import Bounds, Prior, with_values
 from planner.errors import InputError
+from planner.report.progress import part, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -50,8 +51,14 @@ class Row:
         return self.predicted / self.measured - 1
 
 
-def predictions(experiments: Sequence[Experiment], profile: Profile) -> tuple[Row, ...]:
+def predictions(
+    experiments: Sequence[Experiment],
+    profile: Profile,
+    progress: Callable[[float], None] = silent,
+) -> tuple[Row, ...]:
     """Return what `profile` predicts of every metric that the experiments measured.
+
+    `progress` is called with the share of the experiments that are done.
 
     Raises
     ------
@@ -59,7 +66,8 @@ def predictions(experiments: Sequence[Experiment], profile: Profile) -> tuple[Ro
         If a metric is not positive, measured or predicted.
     """
     rows = []
-    for each in experiments:
+    for k, each in enumerate(experiments):
+        progress(k / len(experiments))
         found = each.predict(profile)
         for metric, measured in each.measured.items():
             predicted = found[metric]
@@ -94,6 +102,10 @@ class Problem:
         Added to each coefficient before its logarithm is taken, in its unit.
     step : float
         Of the Jacobian.
+    rounds : int
+        Most Jacobians of a search.
+    progress : callable
+        Called with the share done of the evaluations that a search takes at most.
     """
 
     experiments: Sequence[Experiment]
@@ -105,6 +117,8 @@ class Problem:
     prior: Prior
     soften: Floats
     step: float
+    rounds: int
+    progress: Callable[[float], None] = silent
     evaluations: int = 0
     last: tuple[Floats, Floats] | None = None
 
@@ -112,8 +126,10 @@ class Problem:
         """Return one residual per metric, shape (metrics,)."""
         if self.last is not None and np.array_equal(self.last[0], x):
             return self.last[1]
+        most = evaluations(self.rounds, len(self.names))
+        tell = part(self.progress, self.evaluations / most, (self.evaluations + 1) / most)
+        rows = predictions(self.experiments, self.at(x), tell)
         self.evaluations += 1
-        rows = predictions(self.experiments, self.at(x))
         ratio = np.array([row.predicted / row.measured for row in rows])
         found = np.asarray(np.log(ratio) * self.weights())
         self.last = (x.copy(), found)
@@ -152,6 +168,15 @@ class Problem:
         return (x - self.low > AT_BOUND) & (self.high - x > AT_BOUND)
 
 
+def evaluations(rounds: int, coefficients: int) -> int:
+    """Return how often a search of so many Jacobians evaluates its residuals at most.
+
+    Each Jacobian takes one evaluation for each coefficient and the one that it starts from; one
+    more is taken at the optimum.
+    """
+    return (rounds + 1) * (coefficients + 1)
+
+
 def problem_of(
     experiments: Sequence[Experiment],
     start: Profile,
@@ -160,15 +185,19 @@ def problem_of(
     *,
     tolerance: float,
     prior: Prior,
+    rounds: int,
     soften: Mapping[str, float] | None = None,
     step: float = STEP,
+    progress: Callable[[float], None] = silent,
 ) -> Problem:
     """Return the problem of finding the coefficients named in `values`."""
     names = tuple(values)
     added = softened(names, soften)
     low = np.log(np.array([limits[name].low for name in names]) + added)
     high = np.log(np.array([limits[name].high for name in names]) + added)
-    return Problem(experiments, start, names, tolerance, low, high, prior, added, step)
+    return Problem(
+        experiments, start, names, tolerance, low, high, prior, added, step, rounds, progress
+    )
 
 
 def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats:
@@ -176,7 +205,7 @@ def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats
     return np.array([(soften or {}).get(name, 0.0) for name in names])
 
 
-def search(problem: Problem, values: Mapping[str, float], rounds: int) -> Floats:
+def search(problem: Problem, values: Mapping[str, float]) -> Floats:
     """Return the logarithms of the coefficients at the minimum that is found from `values`."""
     x = np.log(np.array(list(values.values())) + problem.soften)
     x = np.clip(x, problem.low + 1e-9, problem.high - 1e-9)
@@ -197,6 +226,6 @@ def search(problem: Problem, values: Mapping[str, float], rounds: int) -> Floats
         f_scale=problem.tolerance,
         xtol=1e-3,
         ftol=1e-3,
-        max_nfev=rounds,
+        max_nfev=problem.rounds,
     )
     return np.asarray(found.x)

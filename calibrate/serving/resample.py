@@ -10,9 +10,10 @@ from scipy.optimize import least_squares
 from calibrate.serving.coefficients import PHYSICAL, Bounds, with_values
 from calibrate.serving.problem import Problem, Row, predictions, problem_of, search
 from planner.errors import InputError
+from planner.report.progress import part, silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -86,6 +87,7 @@ def cross_validate(
     rounds: int = 3,
     folds: int | None = None,
     also: Sequence[Experiment] = (),
+    progress: Callable[[float], None] = silent,
 ) -> dict[str, tuple[Row, ...]]:
     """Return, for each group, what a fit without it predicts of it.
 
@@ -107,6 +109,8 @@ def cross_validate(
     also : sequence of Experiment
         Experiments that no fit is to see; each is predicted by the fit without its group, or by
         `whole` where that is a group of its own.
+    progress : callable
+        Called with the share done of the work that it may take.
 
     Raises
     ------
@@ -128,9 +132,10 @@ def cross_validate(
         )
         values = _linearised(whole, kept, limits, tolerance)
         problem = problem_of(
-            others, whole.start, values, limits, tolerance=tolerance, prior=whole.prior
-        )
-        x = search(problem, values, rounds)
+            others, whole.start, values, limits, tolerance=tolerance, prior=whole.prior,
+            rounds=rounds, progress=part(progress, k / lots, (k + 1) / lots),
+        )  # fmt: skip
+        x = search(problem, values)
         profile = problem.at(x)
         for group in out:
             left = [each for each in (*experiments, *also) if each.groups[by] == group]

@@ -20,13 +20,14 @@ from planner.catalog.profile import (
     load_profile,
 )
 from planner.errors import InputError
+from planner.report.progress import part, silent
 from planner.validation.points.case import Case, case_of
 from planner.validation.points.compare import errors_of
 from planner.validation.points.deployment import UnsupportedError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from planner.catalog.devices import Device
     from planner.validation.points.table import Point
@@ -67,6 +68,8 @@ WIDTHS = {
 #: Share of its peak that no device was measured to reach in a matrix product: rows whose own
 #: latencies imply more arithmetic than this contradict themselves and are not fitted to.
 IMPOSSIBLE = 0.75
+#: Most Jacobians of a fit without some groups.
+CHECKING_ROUNDS = 3
 #: Share of the TPOT under half the load below which a row contradicts the other.
 FASTER = 0.8
 
@@ -223,6 +226,7 @@ def fit_stack(
     rounds: int = 10,
     values: Mapping[str, float] | None = None,
     also: Sequence[PointExperiment] = (),
+    progress: Callable[[float], None] = silent,
 ) -> StackFit:
     """Fit one stack, and cross-validate it.
 
@@ -240,6 +244,8 @@ def fit_stack(
         Where to begin in place of :data:`START`.
     also : sequence of PointExperiment
         Rows to predict out of sample and never to fit to, beside those that contradict others.
+    progress : callable
+        Called with the share done of the work that it may take.
 
     Raises
     ------
@@ -256,16 +262,26 @@ def fit_stack(
         raise InputError("must have rows of that device and engine to fit to, got none")
     start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
     first = {name: (values or START).get(name, START[name]) for name in coefficients_of(sound)}
-    done = fit(sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment")
+    kinds = [kind for kind in by if len({each.groups[kind] for each in sound}) > 1]
+    # a fit without some groups goes on from the whole one, with fewer Jacobians
+    begin = rounds / (rounds + CHECKING_ROUNDS * folds * len(kinds))
+    done = fit(
+        sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment",
+        progress=part(progress, 0.0, begin),
+    )  # fmt: skip
     names = {each.name for each in sound}
     unfit = [each for each in experiments if each.name not in names]
     checked, outside = {}, {}
-    for kind in by:
-        if len({each.groups[kind] for each in sound}) > 1:
-            lots = cross_validate(sound, done, kind, folds=folds, also=[*unfit, *also])
-            rows = [row for group in lots.values() for row in group]
-            checked[kind] = tuple(row for row in rows if row.experiment in names)
-            outside[kind] = tuple(row for row in rows if row.experiment not in names)
+    share = (1 - begin) / max(len(kinds), 1)
+    for k, kind in enumerate(kinds):
+        tell = part(progress, begin + k * share, begin + (k + 1) * share)
+        lots = cross_validate(
+            sound, done, kind, rounds=CHECKING_ROUNDS, folds=folds, also=[*unfit, *also],
+            progress=tell,
+        )  # fmt: skip
+        rows = [row for group in lots.values() for row in group]
+        checked[kind] = tuple(row for row in rows if row.experiment in names)
+        outside[kind] = tuple(row for row in rows if row.experiment not in names)
     out = tuple(each.name for each in unfit)
     return StackFit(done, checked, tuple(sound), out, outside=outside)
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import AsJson, command
+from planner.cli.options import AsJson, Quiet, command
 from planner.cli.output import print_text
-from planner.cli.shared import extra
+from planner.cli.shared import extra, progress_of
 
 
 def size(text: str) -> float:
@@ -26,7 +26,7 @@ def size(text: str) -> float:
 
 
 @command("import")
-def import_(
+def import_(  # noqa: PLR0917 - typer's options
     file: Annotated[
         str,
         typer.Argument(
@@ -45,9 +45,12 @@ def import_(
         typer.Option(parser=size, metavar="SIZE", help="Most text to read; by default 256 MiB."),
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Read what others measured: requests, statistics, or what an engine has room for."""
     with extra("calibrate"):
         from calibrate.importers.command import import_file  # noqa: PLC0415 - start-up
 
-    print_text(import_file(file, out, run=run, max_size=max_size, as_json=as_json))
+    with progress_of("importing", quiet=quiet) as advance:
+        text = import_file(file, out, run=run, max_size=max_size, as_json=as_json, progress=advance)
+    print_text(text)

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
-from planner.cli.options import AsJson, command
+from planner.cli.options import AsJson, Quiet, command
 from planner.cli.output import print_text
-from planner.cli.shared import made_by
+from planner.cli.shared import made_by, progress_of
+
+#: Share of the time that reading the results takes; drawing takes the rest.
+READ = 0.05
 
 
 class Picture(StrEnum):
@@ -45,25 +48,33 @@ def report(  # noqa: PLR0917 - typer's options
     ] = None,
     table_format: Annotated[Numbers, typer.Option(help="Form of the numbers.")] = Numbers.CSV,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make a page of results: HTML or Markdown, pictures of charts, tables of numbers."""
     from planner.report import exports  # noqa: PLC0415 - start-up
     from planner.report.json import indented  # noqa: PLC0415 - start-up
     from planner.report.pages.choose import document_of  # noqa: PLC0415 - start-up
+    from planner.report.progress import part  # noqa: PLC0415 - start-up
 
     if output is None and charts is None and tables is None:
         message = "must be told what to write; add -o report.html, --charts DIR or --tables DIR"
         raise typer.BadParameter(message)
     if output is not None:
         exports.check_page(output, "--output")
-    document = document_of(runs)
     drawn, written = [], []
-    if charts is not None:
-        drawn = exports.write_charts(document, charts, chart_format.value)
-    if tables is not None:
-        written = exports.write_tables(document, tables, table_format.value)
-    if output is not None:
-        exports.write_page(document, output, "--output", charts, chart_format.value)
+    with progress_of("reporting", quiet=quiet) as advance:
+        document = document_of(runs)
+        advance(READ)
+        half = READ if charts is None else (1 + READ) / 2
+        if charts is not None:
+            tell = part(advance, READ, half)
+            drawn = exports.write_charts(document, charts, chart_format.value, tell)
+        if tables is not None:
+            written = exports.write_tables(document, tables, table_format.value)
+        if output is not None:
+            exports.write_page(
+                document, output, "--output", charts, chart_format.value, part(advance, half, 1.0)
+            )
     if as_json:
         files = {
             "title": document.title,

@@ -89,7 +89,7 @@ def validate(  # noqa: PLR0917 - typer's options
         return
     if served_by is not None:
         with extra("calibrate"):
-            from calibrate.serving.commands import compare_requests  # noqa: PLC0415 - start-up
+            from calibrate.serving.requests_command import compare_requests  # noqa: PLC0415 - start-up
         spec = read_scenario(served_by, overrides, seed)
         with located(served_by, overrides):
             compared, facts = compare_requests(spec, [scenario], run or ())

@@ -12,9 +12,11 @@ from planner.report.charts.svg import png_file, svg_file
 from planner.report.document import Chart, Table
 from planner.report.html import render_html
 from planner.report.markdown import render_markdown
+from planner.report.progress import silent
 from planner.report.whole import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from planner.report.document import Document
@@ -36,8 +38,13 @@ def check_page(path: Path, option: str) -> None:
         raise InputError(f"{option}: must end in {known}, got {path.name!r}")
 
 
-def write_page(
-    document: Document, path: Path, option: str, pictures: Path | None = None, form: str = "svg"
+def write_page(  # noqa: PLR0917 - as write_charts, and where to
+    document: Document,
+    path: Path,
+    option: str,
+    pictures: Path | None = None,
+    form: str = "svg",
+    progress: Callable[[float], None] = silent,
 ) -> None:
     """Write a report as its ending says.
 
@@ -53,6 +60,8 @@ def write_page(
         Folder of the charts' pictures, which Markdown links to.
     form : str
         One of :data:`PICTURES`.
+    progress : callable
+        Called with the share that is done.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def write_page(
     """
     check_page(path, option)
     if path.suffix == ".html":
-        text = render_html(document)
+        text = render_html(document, progress)
     else:
         base = None if pictures is None else os.path.relpath(pictures, path.parent)
         text = render_markdown(
@@ -70,8 +79,15 @@ def write_page(
     write_whole(path, text.encode(), option)
 
 
-def write_charts(document: Document, folder: Path, form: str = "svg") -> list[Path]:
+def write_charts(
+    document: Document,
+    folder: Path,
+    form: str = "svg",
+    progress: Callable[[float], None] = silent,
+) -> list[Path]:
     """Write each chart of a report to a file of its own, and return the files.
+
+    `progress` is called with the share of the charts that are drawn.
 
     Raises
     ------
@@ -79,11 +95,11 @@ def write_charts(document: Document, folder: Path, form: str = "svg") -> list[Pa
         If a file cannot be written.
     """
     drawn = svg_file if form == "svg" else png_file
-    files: list[Path] = []
-    for block in document.blocks():
-        if isinstance(block, Chart):
-            files.append(folder / f"{block.name}.{form}")
-            write_whole(files[-1], drawn(block), "--charts")
+    charts = [block for block in document.blocks() if isinstance(block, Chart)]
+    files = [folder / f"{chart.name}.{form}" for chart in charts]
+    for k, (chart, file) in enumerate(zip(charts, files, strict=True), 1):
+        write_whole(file, drawn(chart), "--charts")
+        progress(k / len(charts))
     return files
 
 

@@ -58,6 +58,67 @@ def progress(
         yield advance
 
 
+def silent(share: float) -> None:
+    """Show nothing of a share that is done."""
+
+
+def part(advance: Callable[[float], None], begin: float, end: float) -> Callable[[float], None]:
+    """Return what to call with the share done of a part of the work.
+
+    Parameters
+    ----------
+    advance : callable
+        Called with the share of the whole.
+    begin, end : float
+        Where in the whole the part is. [-]
+
+    Examples
+    --------
+    >>> half = part(print, 0.5, 1.0)
+    >>> half(0.5)
+    0.75
+    """
+    return lambda share: advance(begin + share * (end - begin))
+
+
+def countdown(total: int, clock: Callable[[], float] = time.monotonic) -> Callable[[str], str]:
+    """Return what tells, in a line, which of `total` pieces of work begins and what is left.
+
+    For work that has a line for each piece, on a terminal or not. How long the rest takes is told
+    by those that are done.
+
+    Parameters
+    ----------
+    total : int
+        Pieces of work.
+    clock : callable
+        Seconds since some moment.
+    """
+    began, begun = clock(), 0
+
+    def line(what: str) -> str:
+        nonlocal begun
+        done, begun = begun, begun + 1
+        said = f"{what}, {begun} of {total}"
+        passed = clock() - began
+        return f"{said}, about {span(passed / done * (total - done))} left" if done else said
+
+    return line
+
+
+def span(seconds: float) -> str:
+    """Return a time in words: seconds up to two minutes, else minutes.
+
+    Examples
+    --------
+    >>> span(90), span(400), span(8000)
+    ('90 s', '7 min', '2.2 h')
+    """
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def _bar(label: str, stream: TextIO, stack: contextlib.ExitStack) -> Callable[[float], None]:
     """Draw a bar until `stack` closes and return what moves it."""
     from rich.console import Console  # noqa: PLC0415 - most runs are too short to need it

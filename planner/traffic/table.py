@@ -20,7 +20,7 @@ from planner.errors import InputError
 from planner.traffic.textfile import MAX_SIZE, Lines, open_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from planner.errors import Problem
@@ -83,7 +83,12 @@ class Table:
 
 
 @contextmanager
-def open_table(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Table]:
+def open_table(
+    base: Path,
+    name: str,
+    max_size: float = MAX_SIZE,
+    progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
+) -> Iterator[Table]:
     """Open a CSV or JSON Lines file; parameters and errors as of ``open_lines``.
 
     Raises
@@ -91,7 +96,7 @@ def open_table(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Ta
     InputError
         If it has no header or a column name twice, here; if a row is malformed, while reading.
     """
-    with open_lines(base, name, max_size) as lines:
+    with open_lines(base, name, max_size, progress) as lines:
         text = iter(lines)
         first = next((line for line in text if line.strip()), "")
         if not first:

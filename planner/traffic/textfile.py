@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, NoReturn
 from planner.errors import InputError, Problem, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import BinaryIO
+
+    Progress = Callable[[float], None]
 
 #: Most bytes of text read unless a caller raises it: about ten million requests.
 MAX_SIZE = 256 * 2.0**20
@@ -36,11 +38,21 @@ _FOREIGN = {
 }
 
 
-class _Capped(io.RawIOBase):
-    """Bytes of `source` up to `limit`, then an error."""
+def _silent(share: float) -> None:
+    """Show nothing of a share that is read."""
 
-    def __init__(self, source: BinaryIO | gzip.GzipFile, name: str, limit: float) -> None:
-        self._source, self._name, self._limit = source, name, limit
+
+class _Capped(io.RawIOBase):
+    """Bytes of `source` up to `limit`, then an error; `tell` is called as they are read."""
+
+    def __init__(
+        self,
+        source: BinaryIO | gzip.GzipFile,
+        name: str,
+        limit: float,
+        tell: Callable[[], None],
+    ) -> None:
+        self._source, self._name, self._limit, self._tell = source, name, limit, tell
         self._seen = 0
 
     def readable(self) -> bool:
@@ -52,6 +64,7 @@ class _Capped(io.RawIOBase):
         if self._seen > self._limit:
             raise InputError(Problem(_too_large(self._limit), file=self._name))
         buffer[: len(data)] = data
+        self._tell()
         return len(data)
 
 
@@ -98,7 +111,9 @@ class Lines:
 
 
 @contextmanager
-def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Lines]:
+def open_lines(
+    base: Path, name: str, max_size: float = MAX_SIZE, progress: Progress = _silent
+) -> Iterator[Lines]:
     """Open a text file, gzipped or not, for reading line by line.
 
     Parameters
@@ -109,6 +124,8 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
         The file as the user named it; messages use this.
     max_size : float
         Most bytes of text. [B]
+    progress : callable
+        Called with the share of the file that has been read.
 
     Raises
     ------
@@ -119,7 +136,7 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
     lines: Lines | None = None
     try:
         with (
-            _unpacked(base / name, name, max_size) as source,
+            _unpacked(base / name, name, max_size, progress) as source,
             io.TextIOWrapper(
                 io.BufferedReader(source, 2**18),
                 encoding="utf-8-sig",
@@ -136,13 +153,15 @@ def open_lines(base: Path, name: str, max_size: float = MAX_SIZE) -> Iterator[Li
         raise InputError(Problem(message, file=name)) from None
 
 
-def read_text(base: Path, name: str, max_size: float = MAX_SIZE) -> str:
+def read_text(
+    base: Path, name: str, max_size: float = MAX_SIZE, progress: Progress = _silent
+) -> str:
     """Return a text file, gzipped or not, as a whole; parameters and errors as of `open_lines`.
 
     For formats whose lines may be of any length, as a JSON document on one line.
     """
     try:
-        with _unpacked(base / name, name, max_size) as source:
+        with _unpacked(base / name, name, max_size, progress) as source:
             content = b"".join(iter(lambda: source.read(2**20), b""))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _damaged(error, name, 0) from None
@@ -165,7 +184,7 @@ def read_text(base: Path, name: str, max_size: float = MAX_SIZE) -> str:
 
 
 @contextmanager
-def _unpacked(path: Path, name: str, max_size: float) -> Iterator[_Capped]:
+def _unpacked(path: Path, name: str, max_size: float, progress: Progress) -> Iterator[_Capped]:
     """Open a regular file, unpacked where it is gzipped; whoever reads beyond the limit fails."""
     _check_kind(path, name)
     with path.open("rb") as raw:
@@ -173,9 +192,14 @@ def _unpacked(path: Path, name: str, max_size: float) -> Iterator[_Capped]:
         raw.seek(0)
         _check_head(head, name)
         packed = head.startswith(b"\x1f\x8b")
-        if not packed and path.stat().st_size > max_size:
+        size = path.stat().st_size
+        if not packed and size > max_size:
             raise InputError(Problem(_too_large(max_size), file=name))
-        yield _Capped(gzip.GzipFile(fileobj=raw) if packed else raw, name, max_size)
+
+        def tell() -> None:
+            progress(min(raw.tell() / size, 1.0))
+
+        yield _Capped(gzip.GzipFile(fileobj=raw) if packed else raw, name, max_size, tell)
 
 
 def _damaged(error: Exception, name: str, line: int) -> InputError:

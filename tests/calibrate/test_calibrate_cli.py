@@ -11,6 +11,8 @@ import sys
 import numpy as np
 import pytest
 import synthetic_steps as synthetic
+from command_line import is_progress
+from command_line import planner as command_line
 
 from calibrate.measure.journal import read_measurements
 from calibrate.measure.records import StepRecord
@@ -67,6 +69,17 @@ def test_measurements_are_fitted_and_shown_without_torch(journal):
     for word in ("peak fp32", "compute_efficiency", "weights.int8-int8", "Linux 6"):
         assert word in shown.stdout
     assert "NOT this machine" not in shown.stdout
+
+
+@needs_torch
+def test_a_fit_tells_how_far_it_is_unless_quiet_and_prints_what_it_wrote(journal, tmp_path, bars):
+    ran = command_line("calibrate", "fit", journal, "--out", tmp_path, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert is_progress(bars["fitting"], 5)
+    assert ran.out == (tmp_path / "fit.json").read_text()
+    bars.clear()
+    assert command_line("calibrate", "fit", journal, "--out", tmp_path, "-q").code == 0
+    assert not bars
 
 
 @needs_torch

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 from types import SimpleNamespace
 
 import jsonschema
@@ -233,7 +234,9 @@ def test_the_command_prints_the_table_and_writes_numbers_and_plot(tmp_path, caps
     numbers, picture = tmp_path / "quality.json", tmp_path / "quality.png"
     text = quality_command("tiny", "bf16,random:0.5", windows=2, out=numbers, plot_to=picture)
     assert "| `random:0.5` |" in text
-    assert "quality: random:0.5" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "quality: reference, 1 of 3"
+    assert re.fullmatch(r"quality: random:0\.5, 3 of 3, about \d+ s left", said[2])
     assert [row["variant"] for row in json.loads(numbers.read_text())["rows"]] == [
         "bf16",
         "random:0.5",

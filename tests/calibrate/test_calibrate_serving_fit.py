@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from command_line import is_progress
 
 from calibrate.serving.fit import Bounds, cross_validate, fit, with_values
 from planner.catalog.catalogue import find_device
@@ -67,7 +68,9 @@ def engines(n, sigma=0.0, seed=0, outliers=0):
 
 
 def test_exact_results_give_back_the_coefficients_that_made_them():
-    found = fit(engines(12), load_profile("assumed"), values=START)
+    told = []
+    found = fit(engines(12), load_profile("assumed"), values=START, progress=told.append)
+    assert is_progress(told, found.evaluations)
     assert found.values == pytest.approx(TRUTH, rel=1e-4)
     assert max(abs(row.error) for row in found.rows) < 1e-4
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from command_line import planner, script
+from command_line import is_progress, planner, script
 
 from calibrate.serving.fit import with_values
 from calibrate.serving.stack import (
@@ -149,7 +149,7 @@ def test_nothing_to_fit_to_is_an_input_error():
         fit_stack([])
 
 
-def test_the_command_writes_a_profile_that_predicts_the_table(table, tmp_path):
+def test_the_command_writes_a_profile_that_predicts_the_table(table, tmp_path, bars):
     ran = planner(
         "calibrate",
         "fit",
@@ -159,6 +159,8 @@ def test_the_command_writes_a_profile_that_predicts_the_table(table, tmp_path):
     )
     assert (ran.code, ran.err) == (0, "")
     assert "each lengths left out" in ran.out
+    assert is_progress(bars["fitting"], 100)
+    assert bars["fitting"][-1] > 0.75  # the last fits, without some lengths, are told too
     profile = load_profile(tmp_path / "mine.json")
     assert profile.device == "H100-SXM-80GB"
     assert profile.evidence.kernels == ("dense",)

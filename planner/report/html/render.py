@@ -7,14 +7,17 @@ import hashlib
 import json
 from functools import lru_cache
 from importlib.resources import files
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING, Any
 
 from planner.report import document as nouns
 from planner.report.charts.svg import svg_element
 from planner.report.plain import plain
+from planner.report.progress import silent
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
 
 #: What stands between a page and what a stranger may write into it.
@@ -27,8 +30,11 @@ _POLICY = (
 LONG = 40
 
 
-def render_html(document: nouns.Document) -> str:
-    """Return `document` as a page; the same document gives the same bytes."""
+def render_html(document: nouns.Document, progress: Callable[[float], None] = silent) -> str:
+    """Return `document` as a page; the same document gives the same bytes.
+
+    `progress` is called with the share of the charts that are drawn.
+    """
     script = _resource("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     page = (
@@ -38,10 +44,26 @@ def render_html(document: nouns.Document) -> str:
             document=document,
             style=_resource("style.css"),
             script=script,
+            svg_of=_drawing(document, progress),
             policy=_POLICY.format(hash=f"sha256-{digest}"),
         )
     )
     return page.lstrip()
+
+
+def _drawing(
+    document: nouns.Document, progress: Callable[[float], None]
+) -> Callable[[nouns.Chart], str]:
+    """Return what draws a chart of a page, and tells how many of them it has drawn."""
+    total = sum(isinstance(block, nouns.Chart) for block in document.blocks())
+    drawn = count(1)
+
+    def draw(chart: nouns.Chart) -> str:
+        svg = svg_element(chart)
+        progress(next(drawn) / total)
+        return svg
+
+    return draw
 
 
 _KINDS: dict[type, str] = {
@@ -83,7 +105,6 @@ def environment() -> Environment:
     )
     made.finalize = _shown
     made.filters |= {
-        "chart": lambda chart: raw(svg_element(chart)),
         "runs": _runs,
         "data": lambda value: raw(embedded_json(value)),
         "long": _long,

@@ -6,18 +6,18 @@ import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from calibrate.fitted import Fitted, write_profile
 from calibrate.serving.report import stack_text
 from calibrate.serving.stack import experiments_of, fit_stack
 from planner.catalog.catalogue import find_device
 from planner.errors import InputError, did_you_mean
-from planner.report.whole import write_whole
+from planner.report.calibration import calibration_json
+from planner.report.progress import silent
 from planner.validation.points.table import read_points
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
-
-    from planner.catalog.profile import Profile
 
 #: What can be left out in turn.
 KINDS = ("deployment", "tp", "lengths", "model", "dataset", "dtype", "device")
@@ -33,8 +33,13 @@ def fit_points(  # noqa: PLR0917 - the command's options
     kernels: str | None,
     without: Sequence[str],
     by: Sequence[str],
-) -> str:
+    *,
+    command: str = "",
+    progress: Callable[[float], None] = silent,
+) -> Fitted:
     """Fit the rows of a device and engine, write a profile per device, and return the report.
+
+    `progress` is called with the share that is done.
 
     Raises
     ------
@@ -56,19 +61,12 @@ def fit_points(  # noqa: PLR0917 - the command's options
         and kernels in {None, each.groups["kernels"]}
         and not {each.case.point.model, each.case.point.texts["model"]} & set(without)
     ]
-    found = replace(fit_stack(chosen, by), without=tuple(without))
+    found = replace(fit_stack(chosen, by, progress=progress), without=tuple(without))
     today = dt.datetime.now(tz=dt.UTC).date()
     text = stack_text(found)
+    made = []
     for device in known:
         called = name if len(known) == 1 else f"{name}-{device.name.lower()}"
-        file = write_profile(found.profile(device, engine, called, today), folder)
-        text += f"\nWrote {file}\n"
-    return text
-
-
-def write_profile(profile: Profile, folder: Path) -> Path:
-    """Write a profile and return its file."""
-    file = folder / f"{profile.name}.json"
-    content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"
-    write_whole(file, content.encode(), "--out")
-    return file
+        made.append(found.profile(device, engine, called, today))
+        text += f"\nWrote {write_profile(made[-1], folder)}\n"
+    return Fitted(text, calibration_json(made[0], None, command) if len(made) == 1 else None)

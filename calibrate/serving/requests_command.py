@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from calibrate.fitted import Fitted, write_profile
 from calibrate.importers.recognise import read_measured
 from calibrate.importers.rows import RequestRows
 from calibrate.serving.fit import with_coefficients
@@ -14,12 +15,13 @@ from calibrate.serving.fit_requests import fit_requests
 from calibrate.serving.requests import RequestRun, compare_runs, runs_of
 from planner.catalog.profile import COEFFICIENTS
 from planner.errors import InputError
+from planner.report.calibration import calibration_json
+from planner.report.progress import silent
 from planner.report.validation import render_comparisons
-from planner.report.whole import write_whole
 from planner.simulation.provenance import pool_line, profile_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from calibrate.serving.fit import ServingFit
@@ -94,8 +96,12 @@ def fit_profile(
     name: str,
     only: Sequence[str] = (),
     hold: Mapping[str, float] | None = None,
-) -> str:
+    command: str = "",
+    progress: Callable[[float], None] = silent,
+) -> Fitted:
     """Fit a profile to measured requests, write it into `folder`, and return the report.
+
+    `progress` is called with the share that is done.
 
     Raises
     ------
@@ -104,7 +110,7 @@ def fit_profile(
         if the profile cannot be written.
     """
     runs = measured_runs_of(scenario, files, only)
-    found = fit_requests(runs, hold=hold)
+    found = fit_requests(runs, hold=hold, progress=progress)
     source = f"requests of {', '.join(run.name for run in runs)}: {', '.join(files)}"
     device = runs[0].system.device
     profile = with_coefficients(found.start, found.coefficients(source)).model_copy(
@@ -117,10 +123,10 @@ def fit_profile(
             "engine_version": "measured",
         }
     )
-    content = profile.model_dump_json(indent=2, exclude_none=True) + "\n"
-    write_whole(folder / PROFILE, content.encode(), "--out")
+    file = write_profile(profile, folder, PROFILE)
     compared = render_comparisons(compare_runs(runs, profile), {})
-    return f"{coefficients_text(found)}\n{compared}\nWrote {folder / PROFILE}.\n"
+    text = f"{coefficients_text(found)}\n{compared}\nWrote {file}.\n"
+    return Fitted(text, calibration_json(profile, None, command))
 
 
 def coefficients_text(found: ServingFit) -> str:
