@@ -16,6 +16,7 @@ from calibrate.measure.header import same_machine
 from calibrate.server import Server
 from calibrate.speed import SERVED_S, Speed, at_speed, step_ratio
 from planner.errors import InputError, Problem
+from planner.report.progress import span
 from planner.scenario.service import LlmService
 from planner.simulation.provenance import profile_line
 from planner.simulation.run import admissible, run_llm
@@ -145,7 +146,9 @@ def validate(
     server.warm_up()
     measured: list[list[Records]] = [[] for _ in at]
     rates: list[float] = []
+    each_s = sum(load.drawn.end_s for load in at) + n / saturation + SERVED_S * mine
     for run in range(1, runs + 1):
+        say(f"run {run} of {runs}: about {span((runs - run + 1) * each_s)} left")
         for load, records in zip(at, measured, strict=True):
             say(f"run {run} of {runs}, {load.label}: {load.drawn.end_s:.0f} s")
             records.append(server.serve(load.taken.requests, load.taken.rejected))

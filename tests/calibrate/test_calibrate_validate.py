@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -148,8 +149,12 @@ def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
     assert "1 threads" in found.facts["device"]
     assert torch.__version__ in found.facts["engine"]
     assert [line.split(":")[0] for line in said] == [
-        f"run {run} of 2, {what}" for run in (1, 2) for what in ("30 %", "60 %", "backlog")
+        f"run {run} of 2{what}" for run in (1, 2) for what in ("", ", 30 %", ", 60 %", ", backlog")
     ]
+    both, one = (
+        float(re.search(r"about ([\d.]+) s left", line)[1]) for line in said if "left" in line
+    )
+    assert both == pytest.approx(2 * one, abs=1)
 
 
 def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeypatch):
