@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--points", type=Path, default=HERE / "measured_points.csv.gz")
     parser.add_argument("--stacks", type=Path, default=HERE / "stacks.yaml")
-    parser.add_argument("--rounds", type=int, default=10, help="most Jacobians of a fit")
+    parser.add_argument("--rounds", type=int, default=6, help="most Jacobians of a fit")
     parser.add_argument("--only", default="", help="stacks with a profile of this name in theirs")
     parser.add_argument("--write", type=Path, help="folder for the profiles")
     given = parser.parse_args(arguments)

@@ -147,6 +147,7 @@ def fit(
     seed: int = 0,
     soften: Mapping[str, float] | None = None,
     step: float = STEP,
+    spreads: Sequence[float] = (),
     progress: Callable[[float], None] = silent,
 ) -> ServingFit:
     """Return the coefficients for which the experiments come out as measured.
@@ -176,6 +177,9 @@ def fit(
         out.
     step : float
         Of the Jacobian, in that logarithm: wider for runs of few requests.
+    spreads : sequence of float
+        Half widths of the boxes that the search looks at before it follows derivatives, in widths
+        of the prior; see :mod:`calibrate.serving.surface`.
     progress : callable
         Called with the share done of the work that it may take; it often takes less.
 
@@ -200,6 +204,7 @@ def fit(
         rounds=rounds,
         soften=soften,
         step=step,
+        spreads=spreads,
         progress=progress,
     )
     x = search(problem, values)

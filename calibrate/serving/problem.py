@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from calibrate.serving.coefficients import Bounds, Prior, with_values
+from calibrate.serving.surface import explore
 from planner.errors import InputError
 from planner.report.progress import part, silent
 
@@ -104,6 +105,8 @@ class Problem:
         Of the Jacobian.
     rounds : int
         Most Jacobians of a search.
+    spreads : sequence of float
+        Boxes that a search looks at before, see :mod:`calibrate.serving.surface`.
     progress : callable
         Called with the share done of the evaluations that a search takes at most.
     """
@@ -118,6 +121,7 @@ class Problem:
     soften: Floats
     step: float
     rounds: int
+    spreads: Sequence[float] = ()
     progress: Callable[[float], None] = silent
     evaluations: int = 0
     last: tuple[Floats, Floats] | None = None
@@ -126,7 +130,7 @@ class Problem:
         """Return one residual per metric, shape (metrics,)."""
         if self.last is not None and np.array_equal(self.last[0], x):
             return self.last[1]
-        most = evaluations(self.rounds, len(self.names))
+        most = evaluations(self.rounds, len(self.names), len(self.spreads))
         tell = part(self.progress, self.evaluations / most, (self.evaluations + 1) / most)
         rows = predictions(self.experiments, self.at(x), tell)
         self.evaluations += 1
@@ -168,13 +172,13 @@ class Problem:
         return (x - self.low > AT_BOUND) & (self.high - x > AT_BOUND)
 
 
-def evaluations(rounds: int, coefficients: int) -> int:
+def evaluations(rounds: int, coefficients: int, boxes: int = 0) -> int:
     """Return how often a search of so many Jacobians evaluates its residuals at most.
 
     Each Jacobian takes one evaluation for each coefficient and the one that it starts from; one
-    more is taken at the optimum.
+    more is taken at the optimum. Each box takes one for each coefficient and two beside them.
     """
-    return (rounds + 1) * (coefficients + 1)
+    return (rounds + 1) * (coefficients + 1) + boxes * (coefficients + 2)
 
 
 def problem_of(
@@ -188,6 +192,7 @@ def problem_of(
     rounds: int,
     soften: Mapping[str, float] | None = None,
     step: float = STEP,
+    spreads: Sequence[float] = (),
     progress: Callable[[float], None] = silent,
 ) -> Problem:
     """Return the problem of finding the coefficients named in `values`."""
@@ -196,8 +201,9 @@ def problem_of(
     low = np.log(np.array([limits[name].low for name in names]) + added)
     high = np.log(np.array([limits[name].high for name in names]) + added)
     return Problem(
-        experiments, start, names, tolerance, low, high, prior, added, step, rounds, progress
-    )
+        experiments, start, names, tolerance, low, high, prior, added, step, rounds, spreads,
+        progress,
+    )  # fmt: skip
 
 
 def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats:
@@ -208,6 +214,7 @@ def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats
 def search(problem: Problem, values: Mapping[str, float]) -> Floats:
     """Return the logarithms of the coefficients at the minimum that is found from `values`."""
     x = np.log(np.array(list(values.values())) + problem.soften)
+    x = explore(problem, np.clip(x, problem.low, problem.high), problem.spreads)
     x = np.clip(x, problem.low + 1e-9, problem.high - 1e-9)
     prior, tolerance = problem.prior, problem.tolerance
 

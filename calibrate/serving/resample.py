@@ -31,6 +31,9 @@ def bootstrap(
 ) -> dict[str, float]:
     """Return standard errors in the coefficients' units, of those that no bound holds.
 
+    Each resample also draws where the prior's centre is: what the rows do not tell has the width
+    of its prior.
+
     Groups of `cluster` are resampled whole; where there is one only, single experiments are, which
     tells nothing of how another group would differ.
     """
@@ -52,11 +55,12 @@ def bootstrap(
     b0 = problem.prior.residuals(x, problem.tolerance)
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(rows_of), np.full(len(rows_of), 1 / len(rows_of)), RESAMPLES)
+    centres = problem.tolerance * rng.normal(size=(RESAMPLES, len(b0)))
     moved = [
         -np.linalg.lstsq(
-            np.tensordot(n, squares, 1) + a0.T @ a0, n @ slopes + a0.T @ b0, rcond=1e-10
+            np.tensordot(n, squares, 1) + a0.T @ a0, n @ slopes + a0.T @ (b0 - off), rcond=1e-10
         )[0]
-        for n in counts
+        for n, off in zip(counts, centres, strict=True)
     ]
     spread = np.std(moved, axis=0, ddof=1)
     names = [name for name, is_free in zip(problem.names, free, strict=True) if is_free]
@@ -87,12 +91,14 @@ def cross_validate(
     rounds: int = 3,
     folds: int | None = None,
     also: Sequence[Experiment] = (),
+    spreads: Sequence[float] = (),
     progress: Callable[[float], None] = silent,
 ) -> dict[str, tuple[Row, ...]]:
     """Return, for each group, what a fit without it predicts of it.
 
     A fit without a group begins at the minimum of the linearised problem without it, which the
     Jacobian of `whole` gives, and goes on from there with simulations of the other groups only.
+    With `spreads` it begins where `whole` began, and nothing of `whole` goes into it.
 
     Parameters
     ----------
@@ -109,6 +115,8 @@ def cross_validate(
     also : sequence of Experiment
         Experiments that no fit is to see; each is predicted by the fit without its group, or by
         `whole` where that is a group of its own.
+    spreads : sequence of float
+        As for :func:`fit`.
     progress : callable
         Called with the share done of the work that it may take.
 
@@ -130,10 +138,14 @@ def cross_validate(
             [each.groups[by] not in out for each in experiments],
             [len(each.measured) for each in experiments],
         )
-        values = _linearised(whole, kept, limits, tolerance)
+        values = (
+            dict(zip(whole.values, np.exp(whole.prior.centre).tolist(), strict=True))
+            if spreads
+            else _linearised(whole, kept, limits, tolerance)
+        )
         problem = problem_of(
             others, whole.start, values, limits, tolerance=tolerance, prior=whole.prior,
-            rounds=rounds, progress=part(progress, k / lots, (k + 1) / lots),
+            rounds=rounds, spreads=spreads, progress=part(progress, k / lots, (k + 1) / lots),
         )  # fmt: skip
         x = search(problem, values)
         profile = problem.at(x)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from calibrate.serving.fit import Row, ServingFit, cross_validate, fit, with_coefficients
+from calibrate.serving.surface import SPREADS
 from planner.catalog.profile import (
     COEFFICIENTS,
     Coefficient,
@@ -68,8 +69,6 @@ WIDTHS = {
 #: Share of its peak that no device was measured to reach in a matrix product: rows whose own
 #: latencies imply more arithmetic than this contradict themselves and are not fitted to.
 IMPOSSIBLE = 0.75
-#: Most Jacobians of a fit without some groups.
-CHECKING_ROUNDS = 3
 #: Share of the TPOT under half the load below which a row contradicts the other.
 FASTER = 0.8
 
@@ -263,11 +262,10 @@ def fit_stack(
     start = with_coefficients(load_profile("assumed"), {"overhead_fixed": _NONE})
     first = {name: (values or START).get(name, START[name]) for name in coefficients_of(sound)}
     kinds = [kind for kind in by if len({each.groups[kind] for each in sound}) > 1]
-    # a fit without some groups goes on from the whole one, with fewer Jacobians
-    begin = rounds / (rounds + CHECKING_ROUNDS * folds * len(kinds))
+    begin = 1 / (1 + folds * len(kinds))  # a fit without some groups takes as long as the whole
     done = fit(
         sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment",
-        progress=part(progress, 0.0, begin),
+        spreads=SPREADS, progress=part(progress, 0.0, begin),
     )  # fmt: skip
     names = {each.name for each in sound}
     unfit = [each for each in experiments if each.name not in names]
@@ -276,8 +274,8 @@ def fit_stack(
     for k, kind in enumerate(kinds):
         tell = part(progress, begin + k * share, begin + (k + 1) * share)
         lots = cross_validate(
-            sound, done, kind, rounds=CHECKING_ROUNDS, folds=folds, also=[*unfit, *also],
-            progress=tell,
+            sound, done, kind, rounds=rounds, folds=folds, also=[*unfit, *also],
+            spreads=SPREADS, progress=tell,
         )  # fmt: skip
         rows = [row for group in lots.values() for row in group]
         checked[kind] = tuple(row for row in rows if row.experiment in names)

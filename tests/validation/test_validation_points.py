@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
-from planner.validation.points.case import case_of
+from planner.validation.points.case import Case, case_of
 from planner.validation.points.compare import Row, compare, errors_of
 from planner.validation.points.deployment import UnsupportedError, family
 from planner.validation.points.load import requests_of
@@ -186,6 +187,57 @@ def test_tokens_sent_together_delay_the_first_and_leave_the_last(tmp_path):
     assert together["e2e"] == alone["e2e"]
     assert together["ttft"] == pytest.approx(alone["ttft"] + 19 * alone["tpot"])
     assert together["tpot"] < alone["tpot"]
+
+
+INFERENCEX = {
+    "dataset": "aic_silicon_sample",
+    "model": "deepseek-v3",
+    "catalogue_device": "H200-SXM-141GB",
+    "tp": "8",
+    "isl": "1024",
+    "osl": "1024",
+    "load": "64",
+    "len_note": "InferenceX workflows set RANDOM_RANGE_RATIO 0.8",
+}
+
+
+def test_what_a_script_of_the_benchmark_sets_counts(tmp_path):
+    row = INFERENCEX | {"engine": "trtllm"}
+    script = case_of(point(tmp_path, **row)).deployment
+    other = case_of(point(tmp_path, **row | {"len_note": ""})).deployment
+    assert script.service.engine.max_num_batched_tokens == 1152  # 1024 + 64 + 64
+    assert other.service.engine.max_num_batched_tokens == 8192
+    assert script.service.settings.kv_cache == "fp8"
+    assert other.service.settings.kv_cache == "bf16"
+    assert script.pool.tokens == pytest.approx(other.pool.tokens * 2 * 0.75 / 0.9, rel=0.02)
+    whole = case_of(point(tmp_path, **INFERENCEX, engine="sglang")).deployment
+    assert whole.service.engine.max_num_batched_tokens == 32768
+    assert whole.service.settings.kv_cache == "bf16"
+
+
+def test_ten_tokens_sent_together_delay_the_first_by_nine(tmp_path):
+    case = case_of(point(tmp_path, **INFERENCEX, engine="trtllm"))
+    alone = Case(replace(case.point, texts=case.point.texts | {"len_note": ""}), *case_parts(case))
+    together, one = (each.predict(load_profile("assumed")) for each in (case, alone))
+    assert together["ttft"] == pytest.approx(one["ttft"] + 9 * one["tpot"])
+
+
+def case_parts(case):
+    return case.deployment, case.requests
+
+
+def test_sglangs_share_of_the_memory_is_of_weights_and_cache_alone(tmp_path):
+    parts = case_of(point(tmp_path, engine="sglang")).deployment.pool.breakdown
+    assert (parts["activation"], parts["cuda_graphs"]) == (0, 0)
+    assert parts["usable"] == 0.88 * parts["physical"]
+    assert parts["kv_cache"] == parts["usable"] - parts["weights"] - parts["non_torch"]
+
+
+def test_sglangs_benchmark_sends_a_thousand_requests_and_inferencex_ten_a_client(tmp_path):
+    own = requests_of(point(tmp_path, engine="sglang", load="512"), 1)
+    few = requests_of(point(tmp_path, engine="sglang", load="2000"), 1)
+    theirs = requests_of(point(tmp_path, **INFERENCEX, engine="sglang"), 1)
+    assert [len(each.arrival_s) for each in (own, few, theirs)] == [1000, 2000, 640]
 
 
 def test_degrees_multiplied_twice_are_read_once(tmp_path):

@@ -15,6 +15,7 @@ from planner.validation.points.deployment import (
     deployment,
     family,
 )
+from planner.validation.points.inferencex import started
 from planner.validation.points.load import longest_request, requests_of
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def _streamed(point: Point) -> int:
     """Return how many tokens were sent together."""
     if point.texts["dataset"] != "aic_silicon_sample" or family(point.texts["engine"]) != "trtllm":
         return 1
+    if script := started(point, "trtllm"):
+        return script.together
     sizes = (int(point.numbers["isl"]), int(point.numbers["osl"]))
     whole = STREAMED.get((point.model, None, None), 1)
     return STREAMED.get((point.model, *sizes), whole)

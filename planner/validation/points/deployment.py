@@ -5,7 +5,10 @@ as follows, the same for all rows of an engine, and stated here so that it can b
 
 - Engines run with their own defaults on data-centre devices: 8,192 tokens in a step; vLLM [1]_
   takes 0.9 of the memory, SGLang [2]_ 0.88 and whole prompts first, TensorRT-LLM [3]_ 0.9 of what
-  the weights leave, and admits only what is sure to fit to its end.
+  the weights leave, and admits only what is sure to fit to its end. SGLang's share is for weights
+  and KV cache alone; vLLM's holds activations and graphs as well.
+- Where a script of the benchmark was read, what it sets counts
+  (:mod:`planner.validation.points.inferencex`).
 - A checkpoint in 8 or 4 bits has its KV cache in fp8 under vLLM and TensorRT-LLM, as NVIDIA's
   checkpoints say; not so latent attention, and gpt-oss under vLLM.
 - In `aic_silicon_sample`, ``tp = ep**2`` (and ``ep = tp**2``, ``dp = ep**2``) repeats the numbers
@@ -36,6 +39,7 @@ from planner.scenario.engine import Engine
 from planner.scenario.fleet import Fleet
 from planner.scenario.service import LlmService
 from planner.simulation.system import System
+from planner.validation.points.inferencex import started
 
 if TYPE_CHECKING:
     from planner.catalog.devices import Device
@@ -49,9 +53,9 @@ FAMILIES = {"vllm": "vllm", "trtllm": "trtllm", "tensorrt-llm": "trtllm", "sglan
 #: Tokens in a step, and requests in service, by default on data-centre devices.
 STEP_TOKENS, SEQUENCES = 8192, 1024
 #: Share of the memory that an engine takes; TensorRT-LLM's is of what the weights leave.
-MEMORY = {"vllm": 0.9, "sglang": 0.88}
-#: Share of the memory left that TensorRT-LLM's KV cache takes.
-FREE_SHARE = 0.9
+MEMORY = {"vllm": 0.9, "sglang": 0.88, "trtllm": 0.9}
+#: SGLang's activations and graphs are beside its share of the memory, not in it. [B]
+_BESIDE = {"activation": 0.0, "cuda_graphs": 0.0}
 _LIMITS = {
     "max_num_batched_tokens": re.compile(r"max-num-batched-tokens[ =](\d+)"),
     "max_num_seqs": re.compile(r"max-num-seqs[ =](\d+)"),
@@ -125,15 +129,19 @@ def deployment(point: Point, longest: int) -> Deployment:
     """
     tensor, pipeline = _degrees(point)
     batch = int(point.numbers["load"]) if point.texts["load_type"] == "batch" else 1
-    limits = {
+    engine = family(point.texts["engine"])
+    limits: dict[str, float] = {
         name: int(found[1])
         for name, pattern in _LIMITS.items()
         if (found := pattern.search(point.texts["notes"]))
     }
+    if script := started(point, engine):
+        tokens = script.step_tokens(int(point.numbers["isl"]), int(point.numbers["load"]))
+        limits = {"max_num_batched_tokens": tokens, "gpu_memory_utilization": script.memory}
     return _deployment(
         point.model,
         point.device,
-        family(point.texts["engine"]),
+        engine,
         _settings(point),
         (tensor, pipeline),
         longest,
@@ -180,6 +188,8 @@ def _settings(point: Point) -> Settings:
     small = weights in {"fp8", "fp4", "mxfp4"} and engine in {"vllm", "trtllm"}
     latent = _found(point.model, point.device)[0].is_mla
     kv = "fp8" if small and not latent and not (gpt_oss and engine == "vllm") else "bf16"
+    if script := started(point, engine):
+        kv = script.kv
     return Settings.model_validate({"weights": weights, "kv_cache": kv})
 
 
@@ -192,7 +202,7 @@ def _deployment(  # noqa: PLR0917 - the key of a cache
     degrees: tuple[int, int],
     longest: int,
     batch: int,
-    given: tuple[tuple[str, int], ...],
+    given: tuple[tuple[str, float], ...],
 ) -> Deployment:
     shape, device = _found(model, device_name)
     if batch > 1 and shape.arch != "decoder":
@@ -223,6 +233,7 @@ def _deployment(  # noqa: PLR0917 - the key of a cache
             made,
             tensor_parallel=tensor,
             pipeline_parallel=pipeline,
+            measured=_BESIDE if engine == "sglang" else None,
         )
         settings.check(device)
     except PlannerError as error:
@@ -252,6 +263,7 @@ def _free_memory(
     longest: int,
 ) -> dict[str, Any]:
     """Return `limits` with TensorRT-LLM's KV pool, and as many requests as fit to their end."""
+    share = limits["gpu_memory_utilization"]
     whole = Engine.model_validate({**limits, "gpu_memory_utilization": 1.0})
     pool = kv_pool(
         shape,
@@ -261,7 +273,7 @@ def _free_memory(
         tensor_parallel=degrees[0],
         pipeline_parallel=degrees[1],
     )
-    tokens = int(FREE_SHARE * pool.tokens)
+    tokens = int(share * pool.tokens)
     fit = max(1, tokens // max(longest, 1))
     return {
         **limits,

@@ -9,7 +9,7 @@ import numpy as np
 
 from planner.streams import stream
 from planner.traffic.requests import ClosedLoop, Requests
-from planner.validation.points.deployment import UnsupportedError
+from planner.validation.points.deployment import UnsupportedError, family
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 #: Requests per client of a closed loop where the source does not say; InferenceX sends as many.
 PER_CLIENT = 10
+#: Requests of a run of SGLang's own benchmark, ``bench_serving --num-prompts``, by default. That
+#: its rows outside InferenceX are of so many is read off them: with ten for each of 512 clients no
+#: coefficients give both their TTFT, most of it the first burst, and their TPOT.
+SGLANG_SENDS = 1000
 #: Requests of an open loop or a backlog where the source does not say.
 OPEN, LEAST_BACKLOG, MOST_BACKLOG = 500, 400, 4000
 #: Half the width of lengths that are called mean or nominal: clients with requests of one length
@@ -88,11 +92,17 @@ def requests_of(point: Point, room: int) -> Requests:
 
 
 def _closed(point: Point, clients: int, rng: np.random.Generator) -> Requests:
-    n = int(point.number("n_requests") or PER_CLIENT * clients)
+    n = int(point.number("n_requests") or _sent(point, clients))
     prompt, output = _drawn(point, n, rng)
     arrival = np.where(np.arange(n) < clients, 0.0, np.inf)
     loop = ClosedLoop(0, 0, n, clients)
     return _requests(arrival, prompt, output, loop)
+
+
+def _sent(point: Point, clients: int) -> int:
+    """Return the requests of a closed loop where the source does not say."""
+    own = family(point.texts["engine"]) == "sglang" and _low(point) == 1
+    return max(clients, SGLANG_SENDS) if own else PER_CLIENT * clients
 
 
 def _at_once(point: Point, n: int, rng: np.random.Generator) -> Requests:
