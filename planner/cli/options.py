@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -27,8 +28,32 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def bundled_names(incomplete: str) -> list[str]:
+    """Return the bundled scenarios whose names begin so, for a shell that completes."""
+    from planner.scenario.bundled import list_bundled  # noqa: PLC0415 - start-up
+
+    return [name for name in list_bundled() if name.startswith(incomplete)]
+
+
+def scenario_names(incomplete: str) -> list[str]:
+    """Return the bundled scenarios, files of YAML and folders that begin so."""
+    folder, begun = os.path.split(incomplete)
+    typed = incomplete.removesuffix(begun)
+    return bundled_names(incomplete) + [
+        f"{typed}{each.name}" + "/" * each.is_dir()
+        for each in sorted(Path(folder or ".").glob("*"))
+        if each.name.startswith(begun) and (each.is_dir() or each.suffix in {".yaml", ".yml"})
+    ]
+
+
 ScenarioFile = Annotated[
-    str, typer.Argument(metavar="SCENARIO", help="A scenario file, or the name of a bundled one.")
+    str,
+    typer.Argument(
+        metavar="SCENARIO",
+        help="A scenario file, or the name of a bundled one.",
+        autocompletion=scenario_names,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from planner.cli.options import AsJson, Overrides, ScenarioFile, Seed, command
+from planner.cli.options import AsJson, Overrides, ScenarioFile, Seed, bundled_names, command
 from planner.cli.output import print_text
 from planner.cli.shared import command_line, located, made_by, read_scenario
 from planner.errors import InputError
@@ -56,7 +56,9 @@ def check(
 
 @command()
 def init(
-    name: Annotated[str | None, typer.Argument(help="Name of a bundled scenario.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of a bundled scenario.", autocompletion=bundled_names)
+    ] = None,
     folder: Annotated[Path, typer.Argument(help="Where to put it.")] = Path(),
     as_json: AsJson = False,
 ) -> None:

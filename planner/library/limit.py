@@ -32,13 +32,13 @@ class Capacity:
 
     @property
     def low(self) -> float | None:
-        """Lower end of its interval; None where the sample cannot bound it."""
-        return self.found.low
+        """Lower end of its interval; None where there is none, or the sample cannot bound it."""
+        return self.found.interval.low
 
     @property
     def high(self) -> float | None:
-        """Upper end of its interval; None where the sample cannot bound it."""
-        return self.found.high
+        """Upper end of its interval; None where there is none, or the sample cannot bound it."""
+        return self.found.interval.high
 
     @property
     def unit(self) -> str:

@@ -43,6 +43,22 @@ class Bound(NamedTuple):
     outcome: Outcome
 
 
+class Interval(NamedTuple):
+    """The interval of a capacity.
+
+    Parameters
+    ----------
+    low, high : float or None
+        Its ends; None where the sample cannot bound it.
+    confidence : float or None
+        None where there is no interval.
+    """
+
+    low: float | None
+    high: float | None
+    confidence: float | None
+
+
 @dataclass(frozen=True)
 class Capacity:
     """The capacity of a scenario.
@@ -56,9 +72,10 @@ class Capacity:
     value : float or None
         Highest value tried at which every objective is met; None if there is none.
     low, high : float or None
-        Ends of its interval; None where the sample cannot bound it.
+        Up to where every objective is surely met, from where one is surely missed; None where the
+        sample cannot tell.
     confidence : float
-        Of the interval.
+        Of the scenario's intervals; :attr:`interval` has it where the ends are one.
     own : float
         Where the scenario has it.
     replicas : int or None
@@ -109,6 +126,13 @@ class Capacity:
         return any(end is not None for end in ends)
 
     @property
+    def interval(self) -> Interval:
+        """The ends and the confidence that they are of; all None where they are no interval."""
+        if not self.has_interval:
+            return Interval(None, None, None)
+        return Interval(self.low, self.high, self.confidence)
+
+    @property
     def headroom(self) -> float | None:
         """How much more traffic than its own the scenario stands, as a share; negative if less."""
         return None if self.value is None else self.value / self.own - 1
@@ -156,9 +180,7 @@ class Capacity:
             "scenario": self.title,
             "unit": self.unit,
             "capacity": self.value,
-            "low": self.low,
-            "high": self.high,
-            "confidence": self.confidence,
+            **self.interval._asdict(),
             "per_replica": self.per_replica,
             "replicas": self.replicas,
             "own": self.own,

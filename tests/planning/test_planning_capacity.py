@@ -197,7 +197,12 @@ def test_what_has_no_capacity_to_look_for_is_refused(tmp_path, text, change, mes
 def test_without_intervals_of_the_objectives_no_interval_is_stated():
     short = found(MM1, "simulation.replications=1", "traffic.requests=60", "simulation.warmup=1 s")
     assert not short.has_interval
+    assert short.low is not None
+    assert {short.to_json()[key] for key in ("low", "high", "confidence")} == {None}
     said = render_capacity(short)
     assert "without an interval: surely met up to" in said
     assert "95 % interval" not in said
-    assert found(MM1).has_interval
+    whole = found(MM1)
+    assert whole.has_interval
+    assert whole.to_json()["low"] == whole.low
+    assert whole.to_json()["confidence"] == 0.95
