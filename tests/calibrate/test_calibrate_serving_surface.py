@@ -55,7 +55,7 @@ ENGINES = [Jumpy(share) for share in np.linspace(0.05, 0.95, 20)]
 def problem():
     names = list(START)
     prior = Prior(np.log(list(START.values())), np.array([WIDTHS[name] for name in names]))
-    return problem_of(ENGINES, ASSUMED, START, LIMITS, tolerance=0.1, prior=prior)
+    return problem_of(ENGINES, ASSUMED, START, LIMITS, tolerance=0.1, prior=prior, rounds=1)
 
 
 def test_it_comes_near_the_truth_from_starts_from_which_derivatives_do_not():
