@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import InputError
 from planner.library.shown import Shown
 from planner.report.document import Chart
+from planner.report.pages.options import FRONT
 from planner.report.plan import render_plan
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ class Plan(Shown):
         """
         from planner.report.charts.drawing import drawing  # noqa: PLC0415 - imports matplotlib
 
-        charts = [each for each in self._document.blocks() if isinstance(each, Chart)]
-        if not charts:
-            raise InputError("a plan must list two fleets of different cost to be drawn")
-        return drawing(charts[0])
+        for each in self._document.blocks():
+            if isinstance(each, Chart) and each.name == FRONT:
+                return drawing(each)
+        raise InputError("a plan must list two fleets of different cost to be drawn")
 
     def __str__(self) -> str:
         return render_plan(self.found, width=_WIDTH, colour=False)

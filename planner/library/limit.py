@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from planner.report.capacity import capacity_facts, headline, render_capacity
-from planner.report.document import Answer, Cell, Column, Document, Section, Table
-from planner.report.html.fragment import render_fragment
+from planner.errors import InputError
+from planner.library.shown import Shown
+from planner.report.capacity import render_capacity
+from planner.report.document import Chart
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from planner.planning.capacity_result import Capacity as Found
 
 
-@dataclass(frozen=True)
-class Capacity:
+@dataclass(frozen=True, repr=False)
+class Capacity(Shown):
     """The highest rate at which all objectives hold; made by :func:`planner.capacity`.
 
     Parameters
@@ -24,6 +27,8 @@ class Capacity:
     """
 
     found: Found = field(repr=False)
+
+    in_notebook = ("capacity",)
 
     @property
     def value(self) -> float | None:
@@ -49,16 +54,26 @@ class Capacity:
         """Return what ``planner capacity --json`` prints, as ``planner schema capacity`` says."""
         return self.found.to_json()
 
+    def plot(self, metric: str = "ttft") -> Figure:
+        """Return a latency against load: p95, p99, objectives, and the capacity.
+
+        Parameters
+        ----------
+        metric : str
+            ``ttft``, ``tpot`` or ``e2e``.
+
+        Raises
+        ------
+        InputError
+            If it has none that could be drawn.
+        """
+        from planner.report.charts.drawing import drawing  # noqa: PLC0415 - imports matplotlib
+
+        charts = {each.name: each for each in self._document.blocks() if isinstance(each, Chart)}
+        known = [name.removeprefix("load_") for name in charts if name.startswith("load_")]
+        if metric not in known:
+            raise InputError(f"metric: must be one of {', '.join(known) or 'none'}, got {metric!r}")
+        return drawing(charts[f"load_{metric}"])
+
     def __str__(self) -> str:
         return render_capacity(self.found)
-
-    def __repr__(self) -> str:
-        return f"<Capacity {self.found.title!r}: {headline(self.found)}>"
-
-    def _repr_html_(self) -> str:
-        """Return the capacity and what ends it, for a notebook."""
-        rows = tuple((Cell(name), Cell(text)) for name, text in capacity_facts(self.found))
-        columns = (Column("", "name", numeric=False), Column("", "text", numeric=False))
-        answer = Answer(headline(self.found), "bad" if self.value is None else "")
-        sections = (Section("capacity", "", (Table("capacity", "", columns, rows),)),)
-        return render_fragment(Document(self.found.title, "capacity", answer, sections))

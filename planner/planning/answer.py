@@ -13,6 +13,7 @@ from planner.planning.describe import option, trade
 from planner.planning.difference import difference
 from planner.planning.explain import headroom, outage, sensitivity
 from planner.planning.front import estimates, pareto
+from planner.planning.loads import load_points
 from planner.planning.result import PlanContext, Recommendation
 from planner.scenario.dump import scenario_json
 from planner.simulation.provenance import profile_line
@@ -41,6 +42,8 @@ class Parts:
     alternatives: tuple[Any, ...] = ()
     pareto: tuple[Any, ...] = ()
     sensitivity: tuple[Any, ...] = ()
+    simulation: Result | None = None
+    loads: tuple[Any, ...] = ()
 
 
 def explained(search: Search, found: list[Verified], again: Again) -> Parts:
@@ -66,6 +69,8 @@ def explained(search: Search, found: list[Verified], again: Again) -> Parts:
         for each in pareto(search, [*found, *estimates(search, best)])
     )
     parts.sensitivity = tuple(sensitivity(search, best))
+    parts.simulation = result
+    parts.loads = load_points(search, best, result)
     return parts
 
 

@@ -26,7 +26,9 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError, Problem
 from planner.evaluate import simulate
 from planner.planning.capacity_result import PRECISION, Bound, Capacity, bounds
+from planner.planning.cells import cell_of
 from planner.planning.knobs import knob_of
+from planner.planning.loads import LoadPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,7 @@ USUAL_RUNS = 20
 def capacity(
     scenario: Scenario,
     *,
+    command: str = "",
     progress: Callable[[float], None] = lambda share: None,  # noqa: ARG005 - shows nothing
 ) -> Capacity:
     """Return the highest rate at which all objectives of a scenario hold.
@@ -56,6 +59,8 @@ def capacity(
     ----------
     scenario : Scenario
         With at least one objective.
+    command : str
+        Command line, for the result.
     progress : callable
         Called now and then with an estimate of the share that is done.
 
@@ -70,7 +75,7 @@ def capacity(
             "instance objectives: 'ttft:p95<500ms; tpot:p95<50ms'"
         )
         raise InputError(Problem(message, "objectives"))
-    found = _Search(scenario, knob_of(scenario), progress).found()
+    found = _Search(scenario, knob_of(scenario), progress, command).found()
     progress(1.0)
     return found
 
@@ -82,6 +87,7 @@ class _Search:
     scenario: Scenario
     knob: Knob
     progress: Callable[[float], None]
+    command: str
     runs: dict[float, Result] = field(default_factory=dict)
     unloaded: Result | None = None
     #: From here on there is no steady state.
@@ -228,6 +234,8 @@ class _Search:
             saturation_per_s=saturation if finite else None,
             result=result,
             runs=len(self.runs) + (self.unloaded is not None),
+            loads=tuple(LoadPoint(each, cell_of(self.runs[each])) for each in sorted(self.runs)),
+            command=self.command,
         )
 
 

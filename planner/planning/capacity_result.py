@@ -12,6 +12,7 @@ from planner.planning.cells import cell_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from planner.planning.loads import LoadPoint
     from planner.results.objectives import Outcome
     from planner.results.summary import Result
 
@@ -96,6 +97,10 @@ class Capacity:
         value tried.
     runs : int
         How many simulations it took.
+    loads : tuple of LoadPoint
+        Every value that was simulated with what came of it, by increasing value.
+    command : str
+        Command line, or empty.
     """
 
     title: str
@@ -112,6 +117,8 @@ class Capacity:
     saturation_per_s: float | None
     result: Result
     runs: int
+    loads: tuple[LoadPoint, ...] = ()
+    command: str = ""
 
     @property
     def has_interval(self) -> bool:
@@ -177,6 +184,7 @@ class Capacity:
         return {
             "schema_version": SCHEMA_VERSION,
             "tool_version": __version__,
+            "command": self.command,
             "scenario": self.title,
             "unit": self.unit,
             "capacity": self.value,
@@ -205,6 +213,8 @@ class Capacity:
                 "simulations": self.runs,
             },
             "notices": self.notices(),
+            "simulation": self.result.to_json(),
+            "loads": [each.to_json() for each in self.loads],
         }
 
 

@@ -116,6 +116,8 @@ def plan(
         today=None if today is None else option(search, today),
         difference=difference_of(scenario, parts.recommendation),
         sensitivity=parts.sensitivity,
+        simulation=parts.simulation,
+        loads=parts.loads,
         method=method_of(search, kept),
         notices=tuple(notices_of(scenario, search, found)),
     )

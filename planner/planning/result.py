@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from planner.planning.limits import Bind, Infeasible
+    from planner.planning.loads import LoadPoint
     from planner.planning.option import Option, Outage
+    from planner.results.summary import Result
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1
@@ -226,6 +228,10 @@ class Plan:
         How it was found: windows, replications, draws of the coefficients, evaluations.
     notices : tuple of str
         What was left out or assumed.
+    simulation : Result or None
+        Of the recommended fleet, spares included, on all of the traffic.
+    loads : tuple of LoadPoint
+        The same fleet at several rates.
     """
 
     context: PlanContext
@@ -239,6 +245,8 @@ class Plan:
     sensitivity: tuple[Influence, ...] = ()
     method: Mapping[str, str | float | int] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    simulation: Result | None = None
+    loads: tuple[LoadPoint, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values, keys in a fixed order, null where undefined."""
@@ -262,4 +270,6 @@ class Plan:
             "sensitivity": [each.to_json() for each in self.sensitivity],
             "method": dict(self.method),
             "notices": list(self.notices),
+            "simulation": self.simulation.to_json() if self.simulation else None,
+            "loads": [each.to_json() for each in self.loads],
         }

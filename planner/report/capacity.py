@@ -5,6 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from planner.report.inputs.limited import Limited
 from planner.report.numbers import UNBOUNDED, milliseconds, percent, rate
 from planner.report.plain import plain
 from planner.report.tables import text_table
@@ -13,17 +14,24 @@ from planner.report.text import MIN_WIDTH
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from planner.planning.capacity_result import Bound, Capacity
-    from planner.results.objectives import Outcome
+    from planner.planning.capacity_result import Capacity
+    from planner.report.inputs.limited import Missed
+    from planner.report.inputs.simulated import Objective
 
 #: Columns before the text of a fact.
 INDENT = 13
 
 
-def render_capacity(found: Capacity) -> str:
+def limited_of(found: Capacity) -> Limited:
+    """Return a capacity as its JSON has it, which is what text and page are made of."""
+    return Limited.model_validate(found.to_json())
+
+
+def render_capacity(capacity: Capacity) -> str:
     """Return the capacity with its interval, what ends it, and the objectives there."""
+    found = limited_of(capacity)
     facts = list(capacity_facts(found))
-    lines = [plain(f"{found.title}: {headline(found)}"), ""]
+    lines = [plain(f"{found.scenario}: {headline(found)}"), ""]
     lines += _objectives(found)
     for name, said in facts:
         folded = wrap(plain(said), MIN_WIDTH - INDENT)
@@ -31,14 +39,14 @@ def render_capacity(found: Capacity) -> str:
     return "\n".join(lines) + "\n"
 
 
-def headline(found: Capacity) -> str:
+def headline(found: Limited) -> str:
     """Return the capacity and its interval in a line."""
-    if found.value is None:
+    if found.capacity is None:
         return "no capacity, an objective fails at any load"
     at_least = "at least " if found.ends_at == "most" else ""
-    said = f"capacity {at_least}{_number(found, found.value)} {found.unit}"
-    low, high = _number(found, found.low), _number(found, found.high)
-    if found.ends_at != "most" and found.has_interval:
+    said = f"capacity {at_least}{amount(found, found.capacity)} {found.unit}"
+    low, high = (amount(found, each) for each in found.ends)
+    if found.ends_at != "most" and found.confidence is not None:
         said += f", {percent(found.confidence)} interval {low} to {high}"
     elif found.ends_at != "most":
         said += f", without an interval: surely met up to {low}, surely missed from {high}"
@@ -47,81 +55,82 @@ def headline(found: Capacity) -> str:
     return said
 
 
-def _number(found: Capacity, value: float | None) -> str:
+def amount(found: Limited, value: float | None) -> str:
+    """Return a rate, or a number of clients."""
     if value is None:
         return UNBOUNDED
     return f"{value:,.0f}" if found.unit == "clients" else rate(value)
 
 
-def capacity_facts(found: Capacity) -> Iterator[tuple[str, str]]:
+def capacity_facts(found: Limited) -> Iterator[tuple[str, str]]:
     """Yield name and text of what else is known."""
-    yield "binds", _binds(found)
+    yield "binds", binding(found)
     if found.headroom is not None:
         share = percent(abs(found.headroom))
         where = "above" if found.headroom >= 0 else "short of"
-        own = f"the scenario's own {_number(found, found.own)} {found.unit}"
+        own = f"the scenario's own {amount(found, found.own)} {found.unit}"
         yield "headroom", f"{share} {where} {own}"
-    result = found.result
-    offered, saturation = result.context.offered_per_s, found.saturation_per_s
-    if saturation is not None and offered is not None and found.value is not None:
+    result = found.simulation
+    offered, saturation = result.offered_requests_per_s, found.saturation_requests_per_s
+    if saturation is not None and offered is not None and found.capacity is not None:
         load = f"load {percent(offered / saturation)} of it"
         yield "saturation", f"{rate(saturation)} req/s · {load}"
-    through = result.whole.metrics.throughput
+    through = result.throughput
     yield (
         "throughput",
         (
-            f"{rate(through['requests_per_s'])} req/s · "
-            f"{rate(through['output_tokens_per_s'])} output tokens/s"
+            f"{rate(through.get('requests_per_s'))} req/s · "
+            f"{rate(through.get('output_tokens_per_s'))} output tokens/s"
         ),
     )
-    hourly, per_million = result.cost.values()
+    hourly = result.cost.get("usd_per_hour")
+    per_million = result.cost.get("usd_per_million_output_tokens")
     if hourly is not None:
         tokens = f" · ${per_million:.2f} per million output tokens" if per_million else ""
         yield "cost", f"${hourly:,.2f}/h{tokens}"
-    yield "method", f"{found.runs} simulations; {result.intervals.statement}"
-    yield from (("notice", each) for each in found.notices())
-    bounded = found.low is not None and found.high is not None
-    if found.value is not None and found.ends_at != "most" and not bounded:
+    yield "method", f"{found.method.simulations} simulations; {found.method.statement}"
+    yield from (("notice", each) for each in found.notices)
+    bounded = None not in found.ends
+    if found.capacity is not None and found.ends_at != "most" and not bounded:
         yield UNBOUNDED, "the sample cannot bound it; lengthen the traffic or add replications"
 
 
-def _binds(found: Capacity) -> str:
+def binding(found: Limited) -> str:
     """Return what ends the capacity."""
     if found.ends_at == "saturation":
         return "saturation: beyond it more requests come than the fleet serves"
     if found.ends_at == "most":
         return f"nothing: the scenario has no more {found.unit} to offer; raise traffic.requests"
     said = [_told(each) for each in found.binds]
-    if found.value is None:
+    if found.capacity is None:
         load = "without load" if found.ends_at == "unloaded" else "at the lowest load tried"
         return f"{'; '.join(said)} {load}"
-    where = f"above {_number(found, found.value)} {found.unit}"
-    parts = found.parts()
+    where = f"above {amount(found, found.capacity)} {found.unit}"
+    parts = {name: part for name, part in (found.parts or {}).items() if part is not None}
     most = ""
-    if parts and sum(parts.values()) > 0:
+    if sum(parts.values()) > 0:
         name = max(parts, key=lambda each: parts[each])
         most = f"; mostly {name}, {percent(parts[name] / sum(parts.values()))} of it"
     return f"{'; '.join(said)} just {where}{most}"
 
 
-def _told(bound: Bound) -> str:
-    name = f"{bound.class_name}: " if bound.class_name else ""
-    return f"{name}{bound.outcome.objective} is missed with {_value(bound.outcome)}"
+def _told(missed: Missed) -> str:
+    name = f"{missed.class_}: " if missed.class_ else ""
+    return f"{name}{missed.objective} is missed with {_value(missed)}"
 
 
-def _value(outcome: Outcome) -> str:
+def _value(outcome: Missed | Objective) -> str:
     if outcome.value is None:
         return UNBOUNDED
-    if outcome.is_share:
+    if outcome.objective.startswith("goodput"):
         return percent(outcome.value, 2)
     text = milliseconds(outcome.value)
     return text if text.endswith("s") else f"{text} ms"
 
 
-def _objectives(found: Capacity) -> list[str]:
+def _objectives(found: Limited) -> list[str]:
     """Return a table of the objectives at the capacity, or at the lowest load."""
-    where = "at the capacity" if found.value is not None else "at the lowest load"
-    groups = [("", found.result.whole), *found.result.classes.items()]
+    where = "at the capacity" if found.capacity is not None else "at the lowest load"
     rows = [
         [
             plain(f"{name}: {each.objective}" if name else each.objective),
@@ -129,8 +138,7 @@ def _objectives(found: Capacity) -> list[str]:
             _value(each),
             "" if each.sure else "not sure",
         ]
-        for name, group in groups
-        for each in group.objectives
+        for name, each in found.simulation.outcomes()
     ]
     table = text_table([f"objectives {where}", "", "", ""], rows, left=[0, 1, 3])
     return [*table.splitlines(), ""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from planner.results.summary import Result
@@ -18,7 +18,7 @@ _NUMBERS = re.compile(rf"\[\n\s+({_NUMBER}(?:,\n\s+{_NUMBER})*)\n\s+\]")
 def result_schema_text(command: str = "simulate") -> str:
     """Return the JSON Schema of what a command prints with ``--json``, as text.
 
-    Definitions that it shares with ``simulate`` are taken from there.
+    Definitions that it shares with ``simulate`` or ``capacity`` are taken from there.
 
     Parameters
     ----------
@@ -26,11 +26,19 @@ def result_schema_text(command: str = "simulate") -> str:
         One whose schema is in this package, as ``sweep``; ``points`` is ``validate`` of a table.
     """
     text = _schema_file(command)
-    schema, shared = json.loads(text), json.loads(_schema_file("simulate"))["$defs"]
+    schema, shared = json.loads(text), _shared()
     definitions = schema.setdefault("$defs", {})
     while missing := _referred(schema) - definitions.keys():
         definitions |= {name: shared[name] for name in sorted(missing)}
     return text if command == "simulate" else json.dumps(schema, indent=1) + "\n"
+
+
+def _shared() -> dict[str, Any]:
+    """Return the definitions that schemas have in common, a whole simulation among them."""
+    whole, capacity = json.loads(_schema_file("simulate")), json.loads(_schema_file("capacity"))
+    simulation = {key: value for key, value in whole.items() if key not in {"$schema", "$defs"}}
+    shared: dict[str, Any] = capacity["$defs"] | whole["$defs"] | {"simulation": simulation}
+    return shared
 
 
 def _schema_file(command: str) -> str:

@@ -60,6 +60,26 @@ def signed_percent(share: float | None, decimals: int = 1) -> str:
     return NOTHING if share is None else f"{100 * share:+.{decimals}f} %"
 
 
+def sure(probability: float) -> str:
+    """Return a probability; never 1 or 0, which no simulation shows."""
+    if probability < 0.001:
+        return "< 0.001"
+    return "> 0.999" if probability > 0.999 else f"{probability:.3f}"
+
+
+def left(margin: float | None) -> str:
+    """Return what is left to a bound; of what is far beyond it, how many times the bound it is.
+
+    Examples
+    --------
+    >>> [left(each) for each in (0.37, -0.2, -9.0, None)]
+    ['37 %', '-20 %', '10 x bound', '-']
+    """
+    if margin is None or margin > -1:
+        return percent(margin)
+    return f"{rate(1 - margin)} x bound"
+
+
 def count(number: float, noun: str) -> str:
     """Return ``1 request`` or ``1,234 requests``."""
     return f"{number:,.0f} {noun}" + ("" if number == 1 else "s")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.report.files import TOOL
+from planner.report.json import indented
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ def plan_json(plan: Plan) -> str:
     ValueError
         If a number is not finite: JSON has none, undefined values are null.
     """
-    return json.dumps(plan.to_json(), indent=2, allow_nan=False) + "\n"
+    return indented(plan.to_json())
 
 
 def check_folder(folder: Path, *, force: bool = False) -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from planner.planning.binds import GIVEN
 from planner.planning.result import MOST_HEADROOM
-from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent
+from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, sure
 from planner.report.plain import plain
 
 if TYPE_CHECKING:
@@ -102,11 +102,6 @@ def _value(outcome: Outcome, value: float | None) -> str:
         return percent(value, 2)
     text = milliseconds(value)
     return text if text.endswith("s") else f"{text} ms"
-
-
-def sure(probability: float) -> str:
-    """Return a probability; never 1, which no simulation shows."""
-    return "> 0.999" if probability > 0.999 else f"{probability:.3f}"
 
 
 def facts(plan: Plan) -> RenderableType:

@@ -97,7 +97,7 @@ def test_numbers_are_those_of_the_command_line(result, swept, limit, tmp_path):
     path.write_text(STAGES)
     bound = sets("objectives=e2e:p95<20ms")
     printed = json.loads(planner("capacity", path, *bound, "--json", "-q").out)
-    assert limit.to_json() == printed
+    assert {**limit.to_json(), "command": ""} == {**printed, "command": ""}
     assert (limit.value, limit.low, limit.high) == tuple(
         printed[name] for name in ("capacity", "low", "high")
     )
@@ -185,6 +185,17 @@ def test_a_sweep_is_saved_with_its_sliders(swept, tmp_path):
     assert page.count('type="range"') == len(swept.found.axes)
     swept.save(tmp_path / "sweep.md")
     assert (tmp_path / "sweep.md").read_text().startswith("# ")
+
+
+def test_a_capacity_is_saved_and_drawn_with_what_was_simulated(limit, tmp_path):
+    limit.save(tmp_path / "capacity.md")
+    assert limit.unit in (tmp_path / "capacity.md").read_text().partition("##")[0]
+    (axes,) = limit.plot("e2e").axes
+    drawn = {line.get_label(): line for line in axes.lines}
+    assert len(drawn["e2e p95"].get_xdata()) == len(limit.found.loads)
+    assert any(label.startswith("capacity, ") for label in drawn)
+    with pytest.raises(pl.InputError, match="metric: must be one of"):
+        limit.plot("itl")
 
 
 def test_a_long_sweep_is_cut_and_says_so():

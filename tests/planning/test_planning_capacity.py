@@ -11,7 +11,7 @@ from planner.evaluate import simulate
 from planner.planning.capacity import capacity, surely_met, surely_missed
 from planner.planning.capacity_result import PRECISION
 from planner.planning.knobs import knob_of
-from planner.report.capacity import render_capacity
+from planner.report.capacity import limited_of, render_capacity
 from planner.scenario.reader import read_scenario
 
 #: One exponential server of 10 req/s: sojourn times are exponential with rate 10 - rate, so that
@@ -202,6 +202,7 @@ def test_without_intervals_of_the_objectives_no_interval_is_stated():
     said = render_capacity(short)
     assert "without an interval: surely met up to" in said
     assert "95 % interval" not in said
+    assert limited_of(short).ends == (short.low, short.high)
     whole = found(MM1)
     assert whole.has_interval
     assert whole.to_json()["low"] == whole.low

@@ -2,7 +2,6 @@
 
 import json
 import math
-from importlib.resources import files
 
 import jsonschema
 import pytest
@@ -10,10 +9,11 @@ from command_line import planner
 
 from planner.errors import InputError
 from planner.evaluate import simulate
+from planner.report.json import result_schema_text
 from planner.report.plan_files import plan_json
 from planner.scenario.reader import read_scenario
 
-SCHEMA = json.loads(files("planner.report").joinpath("plan.schema.json").read_text())
+SCHEMA = json.loads(result_schema_text("plan"))
 
 
 def cost(plan):
@@ -26,6 +26,21 @@ def test_a_plan_meets_every_objective_with_the_probability_asked_for(planned):
     assert option.probability >= 0.95
     assert all(each.margin > 0 for each in option.outcomes)
     jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(plan_json(plan)))
+
+
+def test_a_plan_keeps_its_simulation_and_what_its_fleet_does_at_other_rates(planned):
+    plan = planned("simulation.replications=1")
+    assert plan.simulation.whole.to_json()["metrics"] == plan.recommendation.metrics
+    offered = plan.simulation.context.offered_per_s
+    rates = [each.value for each in plan.loads]
+    assert rates == sorted(rates)
+    assert rates[-1] < plan.simulation.context.saturation_per_s
+    at = {each.value: each.cell for each in plan.loads}
+    assert at[offered]["objectives_met"]
+    waits = [each["metrics"]["wait_s"]["mean"]["value"] for each in at.values()]
+    assert waits[0] < waits[-1]
+    infeasible = planned("plan.max_cost=$0.01/h")
+    assert (infeasible.simulation, infeasible.loads) == (None, ())
 
 
 def test_candidates_are_excluded_by_reason_or_simulated(planned):

@@ -82,11 +82,16 @@ def test_the_fleet_to_buy_comes_first(document):
     assert found.answer.state == "good"
     assert "probability 0.97" in found.answer.sentences[0]
     assert found.answer.sentences[1] == "Traffic may grow by 31 % until one is missed."
-    assert table(found, "difference") == [["~", "replicas", "6", "2"]]
+    assert table(found, "difference") == [["changed", "replicas", "6", "2"]]
     assert table(found, "excluded") == [["does not fit", "321"]]
     assert table(found, "outage")[0][0] == "ttft:p95<300ms"
     text = render_markdown(found)
-    for said in ("pruned 2:4 0.5", "179 of them simulated", "&lt;b&gt;assumed", "-$2.00/h, misses"):
+    for said in (
+        "pruning 2:4 50 %",
+        "179 of them simulated",
+        "&lt;b&gt;assumed",
+        "-$2.00/h, misses",
+    ):
         assert said.replace("$", r"\$") in text
 
 

@@ -53,10 +53,12 @@ def test_sliders_start_at_the_scenario_as_it_is(document):
 
 def test_latency_against_load_has_the_rate_of_today(document):
     charts = {each.name: each for each in document.blocks() if isinstance(each, Chart)}
-    drawn = charts["load_ttft"].draw.keywords
-    assert [curve.label for curve in drawn["curves"]] == ["replicas 1", "replicas 2"]
-    cells = {curve.label: dict(curve.points) for curve in drawn["curves"]}
-    assert drawn["today"] in cells["replicas 2"]
+    drawn = charts["load_ttft_p95_and_p99"].draw.keywords
+    curves = {curve.label: dict(curve.points) for curve in drawn["curves"]}
+    assert list(curves) == [f"{each} replicas {n}" for each in ("p95", "p99") for n in (1, 2)]
+    assert drawn["at"].today in curves["p95 replicas 2"]
+    both = zip(curves["p95 replicas 2"].values(), curves["p99 replicas 2"].values(), strict=True)
+    assert all(p95 <= p99 for p95, p99 in both)
     assert drawn["bounds"] == [("ttft:p95<5s", 5.0)]
 
 

@@ -151,6 +151,10 @@ def plain_number(value: float, _at: object = None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:,.6g}"
 
 
+#: Up to which ratio of its ends a logarithmic axis names which numbers of each decade.
+_SUBDIVISIONS = ((30.0, (1.0, 2.0, 5.0)), (1000.0, (1.0, 3.0)))
+
+
 def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None:
     """Label an axis in milliseconds, with plain numbers where a logarithmic one has powers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
@@ -162,7 +166,8 @@ def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     low, high = axis.get_view_interval()
-    wide = low <= 0 or high / low > 30
-    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ratio = high / low if low > 0 else float("inf")
+    subs = next((each for most, each in _SUBDIVISIONS if ratio <= most), (1.0,))
+    axis.set_major_locator(LogLocator(subs=subs))
     axis.set_major_formatter(FuncFormatter(plain_number))
     axis.set_minor_formatter(NullFormatter())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.report.charts.style import (
     BAD,
     GOOD,
+    GRID,
     INK,
     SERIES,
     legend_above,
@@ -36,6 +37,47 @@ class LoadCurve:
 
     label: str
     points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class At:
+    """Loads that a chart marks.
+
+    Parameters
+    ----------
+    today : float or None
+        As it is.
+    capacity : float or None
+        The highest at which every objective holds.
+    interval : (float, float) or None
+        Around it.
+    saturation : float or None
+        Beyond it there is no steady state.
+    unit : str
+        ``req/s`` or ``clients``.
+    """
+
+    today: float | None = None
+    capacity: float | None = None
+    interval: tuple[float, float] | None = None
+    saturation: float | None = None
+    unit: str = "req/s"
+
+    def marks(self) -> list[tuple[str, float]]:
+        """Return what is marked, in words, and where."""
+        return [
+            (f"{name}, {value:.3g} {self.unit}", value)
+            for name in _LINES
+            if (value := getattr(self, name)) is not None
+        ]
+
+
+#: How the loads of a chart are marked.
+_LINES: dict[str, dict[str, Any]] = {
+    "today": {"color": INK, "linestyle": (0, (1, 2)), "linewidth": 1.6},
+    "capacity": {"color": GOOD, "linestyle": "-", "linewidth": 1.6},
+    "saturation": {"color": BAD, "linestyle": (0, (6, 2)), "linewidth": 1.6},
+}
 
 
 def knee(points: Sequence[tuple[float, float]]) -> float | None:
@@ -72,11 +114,10 @@ def load(
     figure: Figure,
     curves: Sequence[LoadCurve],
     *,
-    bounds: Sequence[tuple[str, float]] = (),
-    today: float | None = None,
-    saturation: float | None = None,
+    bounds: Sequence[tuple[str, float]],
+    at: At,
 ) -> None:
-    """Draw latencies against the rate of requests.
+    """Draw latencies against the load.
 
     Parameters
     ----------
@@ -86,10 +127,8 @@ def load(
         The knee of each is marked.
     bounds : sequence of (str, float)
         Objectives and their bounds. [s]
-    today : float or None
-        The rate as it is. [1/s]
-    saturation : float or None
-        The rate beyond which there is no steady state. [1/s]
+    at : At
+        Loads to mark.
     """
     axes = figure.subplots()
     for index, curve in enumerate(curves):
@@ -98,25 +137,23 @@ def load(
         axes.plot(xs, heights, marker="o", markersize=4, label=legible(curve.label), **style(index))
         turn = knee(curve.points)
         if turn is not None:
-            at = heights[xs.index(turn)]
-            label = f"knee at {turn:.3g} req/s" if len(curves) <= 2 else "knee"
+            height = heights[xs.index(turn)]
+            label = f"knee at {turn:.3g} {at.unit}" if len(curves) <= 2 else "knee"
             _, labels = axes.get_legend_handles_labels()
             axes.plot(
-                [turn], [at], marker="D", markersize=9, color=style(index)["color"],
+                [turn], [height], marker="D", markersize=9, color=style(index)["color"],
                 linestyle="none", label=f"_{label}" if label in labels else label,
             )  # fmt: skip
     for text, seconds in bounds:
         axes.axhline(
             1000 * seconds, color=GOOD, linestyle=(0, (4, 3)), linewidth=1.2, label=legible(text)
         )
-    if today is not None:
-        label = f"today, {today:.3g} req/s"
-        axes.axvline(today, color=INK, linestyle=(0, (1, 2)), linewidth=1.6, label=label)
-    if saturation is not None:
-        label = f"saturation, {saturation:.3g} req/s"
-        axes.axvline(saturation, color=BAD, linewidth=1.6, linestyle=(0, (6, 2)), label=label)
+    if at.interval is not None:  # behind the curves
+        axes.axvspan(*at.interval, color=GRID, linewidth=0, label="its interval")
+    for label, x in at.marks():
+        axes.axvline(x, label=label, **_LINES[label.partition(",")[0]])
     axes.set_xlim(left=0)
-    axes.set_xlabel("requests per second")
+    axes.set_xlabel("clients" if at.unit == "clients" else "requests per second")
     milliseconds_axis(axes, "y")
     legend_above(axes, 2)
 

@@ -6,11 +6,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
-from planner.report.inputs.simulated import Count, Estimate, Found, Size, Text
+from planner.report.inputs.limited import Loads  # noqa: TC001 - pydantic reads it
+from planner.report.inputs.simulated import (
+    Count,
+    Estimate,
+    Found,
+    Share,
+    Simulated,
+    Size,
+    Text,
+)
 
 #: Most options of a list.
 _OPTIONS = 5_000
-Share = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1e15, le=1e15)]
 
 
@@ -50,6 +58,7 @@ class Option(Found):
     probability: Share
     objectives: Annotated[list[Predicted], Field(max_length=1_000)]
     unmeasured: Annotated[list[Text], Field(max_length=1_000)]
+    traffic_share: Share = 1.0
     trade: Text = ""
     change: Text = ""
 
@@ -61,11 +70,19 @@ class Outage(Found):
     objectives: Annotated[list[Predicted], Field(max_length=1_000)]
 
 
+class Bind(Found):
+    """What keeps a plan from being cheaper, or from being more."""
+
+    limit: Text
+    why: Text
+
+
 class Recommendation(Option):
     """The cheapest fleet that meets every objective with the confidence asked for."""
 
     metrics: Annotated[dict[Text, dict[Text, Estimate]], Field(max_length=100)]
     binding: Text
+    binds: list[Bind] = Field(default=[], max_length=100)
     headroom: Signed | None
     because: Text
     outage: Outage | None = None
@@ -128,3 +145,5 @@ class Planned(Found):
     sensitivity: Annotated[list[Influence], Field(max_length=1_000)]
     method: Annotated[dict[Text, Text | float], Field(max_length=100)]
     notices: Annotated[list[Text], Field(max_length=1_000)]
+    simulation: Simulated | None = None
+    loads: Loads = Field(default=[])

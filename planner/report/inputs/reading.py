@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, shown
 from planner.report.inputs.calibrated import Calibrated
+from planner.report.inputs.limited import Limited
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.simulated import Found, Simulated
 from planner.report.inputs.swept import Swept
@@ -33,6 +34,7 @@ RESULTS = ("summary.json", "sweep.json", "plan.json", "fit.json", "profile.json"
 KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "simulate": (frozenset({"scenario", "metrics", "requests", "parts"}), Simulated),
     "plan": (frozenset({"scenario", "recommendation", "candidates"}), Planned),
+    "capacity": (frozenset({"scenario", "capacity", "ends_at"}), Limited),
     "sweep": (frozenset({"scenario", "vary", "cells"}), Swept),
     "validate POINTS": (frozenset({"points", "metrics", "rows"}), ValidatedPoints),
     "validate": (frozenset({"comparisons", "facts", "tolerance"}), Compared),

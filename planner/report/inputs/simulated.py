@@ -12,6 +12,7 @@ _TEXT, _LIST, _KEYS = 20_000, 20_000, 2_000
 Text = Annotated[str, Field(max_length=_TEXT)]
 #: A number that can be drawn beside others.
 Size = Annotated[float, Field(ge=0, le=1e15)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=10**15)]
 Column = Annotated[list[Size | None], Field(max_length=_LIST)]
 

@@ -28,10 +28,9 @@ class CellObjective(Objective):
     bound: Size | None = None
 
 
-class Cell(Found):
-    """One point of the grid."""
+class Point(Found):
+    """What is kept of one of many simulations."""
 
-    values: Annotated[dict[Text, JsonValue], Field(max_length=_AXES)]
     error: Text | None
     steady: bool | None = None
     objectives_met: bool | None = None
@@ -54,6 +53,12 @@ class Cell(Found):
     def usd_per_hour(self) -> float | None:
         """What the fleet costs [$/h]."""
         return (self.cost or {}).get("usd_per_hour")
+
+
+class Cell(Point):
+    """One point of the grid."""
+
+    values: Annotated[dict[Text, JsonValue], Field(max_length=_AXES)]
 
 
 class Swept(Found):

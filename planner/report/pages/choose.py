@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.report.inputs.calibrated import Calibrated
+from planner.report.inputs.limited import Limited
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.reading import input_of, read_input
 from planner.report.inputs.simulated import Simulated
 from planner.report.inputs.swept import Swept
 from planner.report.inputs.validated import Compared, ValidatedPoints
 from planner.report.pages.calibration import calibration_document
+from planner.report.pages.capacity import capacity_document
 from planner.report.pages.compare import compare_document
 from planner.report.pages.comparison import comparison_document
 from planner.report.pages.plan import plan_document
@@ -20,7 +22,7 @@ from planner.report.pages.simulate import simulate_document
 from planner.report.pages.sweep import sweep_document
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from planner.report.document import Document
@@ -47,21 +49,19 @@ def document_of(paths: Sequence[Path]) -> Document:
 
 def _document(only: Input) -> Document:
     """Return the report of one result."""
-    match only.content:
-        case Simulated():
-            return simulate_document(only.content)
-        case Planned():
-            return plan_document(only.content)
-        case Swept():
-            return sweep_document(only.content)
-        case ValidatedPoints():
-            return points_document(only.content)
-        case Compared():
-            return comparison_document(only.content)
-        case Calibrated():
-            return calibration_document(only.content)
-        case _:
-            raise AssertionError(f"no page for {only.kind}")
+    return _PAGES[type(only.content)](only.content)
+
+
+#: What makes the page of each kind of result.
+_PAGES: dict[type, Callable[[Any], Document]] = {
+    Simulated: simulate_document,
+    Planned: plan_document,
+    Limited: capacity_document,
+    Swept: sweep_document,
+    ValidatedPoints: points_document,
+    Compared: comparison_document,
+    Calibrated: calibration_document,
+}
 
 
 def document_of_json(content: dict[str, Any]) -> Document:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from planner.report.charts import tradeoff as charts
 from planner.report.document import Answer, Cell, Chart, Column, Document, Listing, Section, Table
 from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, rate
+from planner.report.pages.curves import LEAST_POINTS, STATISTICS, load_chart
 from planner.report.pages.latency import latency_section
 from planner.report.pages.objectives import bounds_of
 from planner.report.pages.simulate import served_by
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
     from planner.report.inputs.simulated import Simulated
 
-#: Latency that choices are compared by, and those drawn against load.
+#: Latency that choices are compared by.
 METRIC, STATISTIC = "ttft", "p95"
-LOAD_STATISTICS = ("p95", "p99")
 
 Runs = list[tuple[str, "Simulated"]]
 
@@ -152,37 +152,26 @@ def _loads(runs: Runs) -> list[Chart]:
     by_fleet: dict[str, Runs] = defaultdict(list)
     for name, run in runs:
         by_fleet[served_by(run)].append((name, run))
-    fleets = {fleet: group for fleet, group in by_fleet.items() if len(group) >= 3}
+    fleets = {fleet: group for fleet, group in by_fleet.items() if len(group) >= LEAST_POINTS}
     return [
         chart
         for k, (fleet, group) in enumerate(fleets.items())
         for metric in ("ttft", "tpot")
-        if (chart := load_chart(metric, fleet, group, f"load_{metric}_{k + 1}")) is not None
+        if (chart := _load(metric, fleet, group, f"load_{metric}_{k + 1}")) is not None
     ]
 
 
-def load_chart(metric: str, fleet: str, runs: Runs, name: str) -> Chart | None:
+def _load(metric: str, fleet: str, runs: Runs, name: str) -> Chart | None:
     """Return p95 and p99 of a metric against the rate; None with fewer than three rates."""
     curves = []
-    for statistic in LOAD_STATISTICS:
+    for statistic in STATISTICS:
         pairs = [(run.offered_requests_per_s, run.value(metric, statistic)) for _, run in runs]
         known = {x: y for x, y in pairs if x is not None and y is not None and y > 0}
-        if len(known) >= 3:
+        if len(known) >= LEAST_POINTS:
             curves.append(charts.LoadCurve(f"{metric} {statistic}", sorted(known.items())))
     if not curves:
         return None
     saturation = {run.saturation_requests_per_s for _, run in runs}
-    knees = [(curve.label, charts.knee(curve.points)) for curve in curves]
-    turns = "; ".join(f"{label} turns up at {at:.3g}" for label, at in knees if at is not None)
+    at = charts.At(saturation=saturation.pop() if len(saturation) == 1 else None)
     bounds = bounds_of([each for _, run in runs for _, each in run.outcomes()], metric)
-    return Chart(
-        name=name,
-        title=f"{metric} against load: {fleet}",
-        description=f"Latency by requests per second. {turns or 'No knee within these rates'}.",
-        draw=partial(
-            charts.load,
-            curves=curves,
-            bounds=bounds,
-            saturation=saturation.pop() if len(saturation) == 1 else None,
-        ),
-    )
+    return load_chart(name, f"{metric} against load: {fleet}", curves, bounds=bounds, at=at)

@@ -39,6 +39,7 @@ def latency_section(
     classes: Mapping[str, Group],
     *,
     judged: bool = True,
+    title: str = "Latency",
 ) -> Section:
     """Return distributions and percentiles.
 
@@ -52,6 +53,8 @@ def latency_section(
         Classes to draw beside the first group.
     judged : bool
         Whether to say which objectives are met.
+    title : str
+        Above the section.
     """
     drawn = [*groups, *classes.items()] if len(classes) > 1 else list(groups)
     blocks: list[Chart | Table] = []
@@ -60,7 +63,7 @@ def latency_section(
         if chart is not None:
             blocks.append(chart)
     blocks += [latency_table(drawn)]
-    return Section("latency", "Latency", tuple(blocks))
+    return Section("latency", title, tuple(blocks))
 
 
 def cdf_chart(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.charts import tradeoff as charts
 from planner.report.document import Chart
+from planner.report.pages.curves import LEAST_POINTS, METRICS, STATISTICS, load_chart
 from planner.report.pages.objectives import bounds_of
 
 if TYPE_CHECKING:
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
     from planner.report.inputs.swept import Axis, Swept
     from planner.report.inputs.swept import Cell as Point
 
-#: Metrics that are drawn.
-METRICS = ("ttft", "tpot", "e2e")
-#: Most curves in one chart.
-MOST_CURVES = 4
+#: Most settings in one chart, and most whose p95 and p99 stand in the same one.
+MOST_CURVES, MOST_TOGETHER = 4, 2
 
 
 def shown(value: object) -> str:
@@ -46,22 +45,25 @@ def values_of(found: Swept, cell: Point) -> str:
 def load_charts(found: Swept) -> Iterator[Chart]:
     """Yield latencies against the rate of requests, one curve for each setting of the rest."""
     rates = {cell.offered_requests_per_s for cell in found.cells} - {None}
-    if len(rates) < 3:
+    if len(rates) < LEAST_POINTS:
         return
     outcomes = [each for cell in found.cells for each in cell.objectives or () if not each.class_]
-    now = today(found)
+    at = charts.At(today=today(found))
     for metric in METRICS[:2]:
-        curves = _curves(found, metric)
-        if not curves:
-            continue
-        knees = [(curve.label, charts.knee(curve.points)) for curve in curves]
-        turns = "; ".join(f"{label} turns up at {at:.3g}" for label, at in knees if at is not None)
-        yield Chart(
-            name=f"load_{metric}",
-            title=f"{metric} p95 against load",
-            description=f"Latency by requests per second. {turns or 'No knee in these rates'}.",
-            draw=partial(charts.load, curves=curves, bounds=bounds_of(outcomes, metric), today=now),
-        )
+        bounds = bounds_of(outcomes, metric)
+        by = {statistic: _curves(found, metric, statistic) for statistic in STATISTICS}
+        if max(map(len, by.values())) <= MOST_TOGETHER:
+            curves = [
+                charts.LoadCurve(f"{statistic} {curve.label}".strip(), curve.points)
+                for statistic, several in by.items()
+                for curve in several
+            ]
+            by = {" and ".join(STATISTICS): curves}
+        for what, curves in by.items():
+            if curves:
+                name, title = f"load_{metric}_{what}", f"{metric} {what} against load"
+                name = name.replace(" ", "_")
+                yield load_chart(name, title, curves, bounds=bounds, at=at)
 
 
 def today(found: Swept) -> float | None:
@@ -82,11 +84,11 @@ def today(found: Swept) -> float | None:
     return None
 
 
-def _curves(found: Swept, metric: str) -> list[charts.LoadCurve]:
-    """Return p95 by rate for the settings that have three rates or more, the first few."""
+def _curves(found: Swept, metric: str, statistic: str) -> list[charts.LoadCurve]:
+    """Return a latency by rate for the settings with three rates or more, the first few."""
     by_rest: dict[str, dict[float, float]] = {}
     for cell in found.cells:
-        x, y = cell.offered_requests_per_s, cell.value(metric, "p95")
+        x, y = cell.offered_requests_per_s, cell.value(metric, statistic)
         if x is None or y is None or y <= 0:
             continue
         for k in range(len(found.vary)):
@@ -94,8 +96,8 @@ def _curves(found: Swept, metric: str) -> list[charts.LoadCurve]:
                 rest = [axis for j, axis in enumerate(found.vary) if j != k]
                 words = [f"{axis.key.rpartition('.')[2]} {shown(cell.values.get(axis.key))}"
                          for axis in rest]  # fmt: skip
-                by_rest.setdefault(", ".join(words) or metric, {})[x] = y
-    long = {label: points for label, points in by_rest.items() if len(points) >= 3}
+                by_rest.setdefault(", ".join(words), {})[x] = y
+    long = {label: points for label, points in by_rest.items() if len(points) >= LEAST_POINTS}
     return [
         charts.LoadCurve(label, sorted(points.items()))
         for label, points in list(long.items())[:MOST_CURVES]

@@ -7,16 +7,29 @@ from typing import TYPE_CHECKING
 
 from planner.report.charts import tradeoff as charts
 from planner.report.document import Cell, Chart, Column, Table
-from planner.report.numbers import NOTHING, percent
+from planner.report.numbers import NOTHING, left, percent, sure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from planner.report.inputs.planned import Option, Planned
 
-#: Settings and limits of a pool that a reader looks for first.
-SETTINGS = ("weights", "kv_cache", "activations")
-LIMITS = ("max_num_seqs", "max_num_batched_tokens")
+#: Name of the chart of cost against latency.
+FRONT = "front"
+#: Longest list of fleets that a page shows open.
+MOST_OPEN = 12
+#: Choices that are said of every fleet, in this order; others only where fleets differ in them.
+ALWAYS = ("weights", "KV cache", "activations", "pruning", "requests at once", "tokens a step")
+#: What keys of a pool are called where their own name would not tell.
+NAMES = {
+    "kv_cache": "KV cache",
+    "max_num_seqs": "requests at once",
+    "max_num_batched_tokens": "tokens a step",
+    "scheduler.kind": "scheduler",
+    "router.kind": "router",
+    "gpu_memory_utilization": "share of memory used",
+    "block_size": "tokens in a block",
+}
 
 
 def fleet(option: Option) -> str:
@@ -44,49 +57,103 @@ def cost(option: Option) -> str:
     return "price not known" if option.usd_per_hour is None else f"${option.usd_per_hour:,.2f}/h"
 
 
-def settings(option: Option) -> str:
-    """Return the settings of a fleet in words, those that every reader asks for."""
+def choices(option: Option) -> dict[str, str]:
+    """Return what was chosen for a replica by its name in words: data types, engine, router."""
     pool = option.pools[0]
-    words = [f"{key} {pool.settings[key]}" for key in SETTINGS if pool.settings.get(key)]
-    pruning = pool.settings.get("pruning")
-    if isinstance(pruning, dict) and pruning.get("rate"):
-        words.append(f"pruned {pruning.get('pattern')} {pruning['rate']}")
-    words += [f"{key} {pool.engine[key]}" for key in LIMITS if pool.engine.get(key)]
-    return ", ".join(words)
+    found: dict[str, object] = {}
+    for key, value in (*pool.settings.items(), *pool.engine.items(), ("router", pool.router)):
+        if key == "pruning":
+            found[key] = _pruning(value)
+        elif isinstance(value, dict):
+            found |= {f"{key}.{inner}": each for inner, each in value.items()}
+        else:
+            found[key] = value
+    return {
+        NAMES.get(key, key.replace("_", " ").replace(".", " ")): _word(value)
+        for key, value in found.items()
+        if value is not None
+    }
 
 
-def options_table(name: str, title: str, options: Sequence[Option], reason: str = "") -> Table:
-    """Return one row a fleet; with `reason`, why it is listed."""
+def _pruning(value: object) -> str | None:
+    if isinstance(value, dict) and value.get("rate"):
+        return f"{value.get('pattern')} {percent(value['rate'])}"
+    return None
+
+
+def _word(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def settings(option: Option, beside: Sequence[Option] = ()) -> str:
+    """Return the choices for a replica in words.
+
+    Parameters
+    ----------
+    option : Option
+        The fleet.
+    beside : sequence of Option
+        Fleets that it is listed with: whatever they differ in is said too.
+    """
+    mine, theirs = choices(option), [choices(each) for each in beside]
+    names = [name for name in ALWAYS if name in mine]
+    names += [
+        name
+        for name in dict.fromkeys(name for one in (mine, *theirs) for name in one)
+        if name not in ALWAYS and any(one.get(name) != mine.get(name) for one in theirs)
+    ]
+    return ", ".join(f"{name} {mine.get(name, 'none')}" for name in names)
+
+
+def options_table(
+    name: str,
+    title: str,
+    options: Sequence[Option],
+    reason: str = "",
+    *,
+    beside: Sequence[Option] = (),
+) -> Table:
+    """Return one row a fleet, with its settings below its name.
+
+    Parameters
+    ----------
+    name, title : str
+        Of the table.
+    options : sequence of Option
+        The fleets.
+    reason : str
+        Title of the column with why each is listed; none if it is empty.
+    beside : sequence of Option
+        Other fleets that readers compare them with.
+    """
+    partly = any(each.traffic_share < 1 for each in options)
     columns = [
         Column("fleet", "fleet", numeric=False),
         Column("$/h", "usd_per_hour"),
         Column("probability", "probability"),
-        Column("margin", "margin"),
+        Column("tightest margin", "margin"),
         Column("quality lost", "quality_loss"),
         Column("devices", "devices"),
-        Column("settings", "settings", numeric=False),
     ]
-    if reason:
-        columns.append(Column(reason, "reason", numeric=False))
+    columns += [Column("traffic simulated", "traffic_share")] * partly
+    columns += [Column(reason, "reason", numeric=False)] if reason else []
     rows = []
     for each in options:
+        price, loss = each.usd_per_hour, each.quality_loss
         margins = [one.margin for one in each.objectives if one.margin is not None]
         least = min(margins, default=None)
-        loss = each.quality_loss
         row = [
-            Cell(fleet(each)),
-            Cell(NOTHING if each.usd_per_hour is None else f"{each.usd_per_hour:,.2f}",
-                 each.usd_per_hour),
-            Cell(f"{each.probability:.3g}", each.probability),
-            Cell(NOTHING if least is None else percent(least), least),
-            Cell(NOTHING if loss is None else percent(loss, 2), loss),
+            Cell(f"{fleet(each)}\n{settings(each, (*options, *beside))}"),
+            Cell(NOTHING if price is None else f"{price:,.2f}", price),
+            Cell(sure(each.probability), each.probability),
+            Cell(left(least), least),
+            Cell(percent(loss, 2), loss),
             Cell(f"{each.devices:,}", each.devices),
-            Cell(settings(each)),
-        ]  # fmt: skip
-        if reason:
-            row.append(Cell(each.change or each.trade))
+        ]
+        row += [Cell(percent(each.traffic_share), each.traffic_share)] * partly
+        row += [Cell(each.change or each.trade)] if reason else []
         rows.append(tuple(row))
-    return Table(name, title, tuple(columns), tuple(rows))
+    return Table(name, title, tuple(columns), tuple(rows), folded=len(rows) > MOST_OPEN)
 
 
 def front_chart(found: Planned) -> Chart | None:
@@ -116,7 +183,7 @@ def front_chart(found: Planned) -> Chart | None:
     ]
     metric = tightest.objective.partition("<")[0].replace(":", " ")
     return Chart(
-        name="front",
+        name=FRONT,
         title=f"Cost and {metric}, the tightest objective",
         description=(
             f"Each fleet by cost per hour and {metric}; the bound is in {tightest.objective}. "

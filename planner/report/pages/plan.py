@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.report.charts.tradeoff import At
 from planner.report.document import (
     Answer,
     Cell,
@@ -15,9 +16,13 @@ from planner.report.document import (
     Table,
     Words,
 )
-from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, rate
+from planner.report.numbers import NOTHING, UNBOUNDED, left, milliseconds, percent, sure
+from planner.report.pages.curves import point_charts, points_table
+from planner.report.pages.fleet import fleet_section
+from planner.report.pages.latency import latency_section, parts_section
 from planner.report.pages.options import cost, fleet, front_chart, options_table, settings
-from planner.report.pages.sources import scenario_listing
+from planner.report.pages.searched import search_section
+from planner.report.pages.sources import scenario_listing, sources_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,20 +30,29 @@ if TYPE_CHECKING:
     from planner.report.document import Block, State
     from planner.report.inputs.planned import Planned, Predicted, Recommendation
 
+#: What becomes of a line of today's fleet.
+SIGNS = {"+": "added", "-": "removed", "~": "changed"}
+
 
 def plan_document(found: Planned) -> Document:
     """Return the report of a plan."""
     sections = [Section("plan", "The plan", tuple(_first(found)))]
+    run = found.simulation
+    if run is not None:
+        sections.append(latency_section([("the plan", run)], run.outcomes(), run.classes or {}))
+        parts = parts_section(run)
+        sections += [parts] if parts is not None else []
+    if found.loads:
+        sections.append(Section("load", "With less or more traffic", tuple(_loads(found))))
     others = _others(found)
     if others:
         sections.append(Section("choices", "What else there is", tuple(others)))
-    sections.append(Section("search", "How it was found", tuple(_search(found))))
-    repeat = (
-        Listing("Command", found.command or "not recorded"),
-        Facts((("seed", str(found.seed)), ("planner", found.tool_version))),
-        scenario_listing(found.scenario),
-    )
-    sections.append(Section("repeat", "Repeat it", repeat))
+    if run is not None:
+        time = fleet_section(run)
+        sections += [time] if time is not None else []
+    sections.append(search_section(found))
+    sections += [sources_section(run)] if run is not None else []
+    sections.append(Section("repeat", "Repeat it", tuple(_repeat(found))))
     asked = [*found.target, *(f"{key} {value}" for key, value in found.constraints.items())]
     return Document(
         title=f"{found.scenario.get('name', 'scenario')}: plan",
@@ -59,12 +73,36 @@ def answer(found: Planned) -> Answer:
         nearest = [f"{each.change} would buy {fleet(each)}, {cost(each)}." for each in why.nearest]
         return Answer("No plan meets what was asked", "bad", (why.why, *nearest[:3]))
     sentences = [
-        f"Every objective is met with probability {best.probability:.3g}; {best.because}.",
+        f"Every objective is met with probability {sure(best.probability)}; {best.because}.",
     ]
     if best.headroom is not None:
         sentences.append(f"Traffic may grow by {percent(best.headroom)} until one is missed.")
     state: State = "good" if best.probability >= found.confidence else "unsure"
     return Answer(f"{fleet(best)}, {cost(best)}", state, tuple(sentences))
+
+
+def _repeat(found: Planned) -> list[Block]:
+    """Return what gives the same plan again, and the scenario of its simulation."""
+    blocks: list[Block] = [
+        Listing("Command", found.command or "not recorded"),
+        Facts((("seed", str(found.seed)), ("planner", found.tool_version))),
+        scenario_listing(found.scenario),
+    ]
+    if found.simulation is not None:
+        title = "Scenario of the plan, resolved, for planner simulate"
+        blocks.append(scenario_listing(found.simulation.scenario, title))
+    return blocks
+
+
+def _loads(found: Planned) -> list[Block]:
+    """Return what the plan does at other rates of the same traffic."""
+    run = found.simulation
+    at = At()
+    if run is not None:
+        at = At(today=run.offered_requests_per_s, saturation=run.saturation_requests_per_s)
+    said = "The same requests closer together or further apart, on the fleet of the plan."
+    table = points_table(found.loads, "req/s")
+    return [Words(said), *point_charts(found.loads, at), table]
 
 
 def _first(found: Planned) -> list[Block]:
@@ -74,14 +112,20 @@ def _first(found: Planned) -> list[Block]:
         nearest = found.infeasible.nearest if found.infeasible else []
         return [options_table("nearest", "What could be had", nearest, "by changing")]
     blocks: list[Block] = [Facts(tuple(_cards(best)), large=True)]
-    blocks.append(Facts((("settings", settings(best)), ("what binds", best.binding))))
+    binds = [f"{each.limit}: {each.why}" if each.why else each.limit for each in best.binds]
+    rows = [("settings", settings(best))]
+    rows += [
+        ("what binds" if not k else "", each) for k, each in enumerate(binds or [best.binding])
+    ]
+    blocks.append(Facts(tuple(rows)))
     blocks.append(predicted_table("objectives", "Objectives", best.objectives))
     if best.outage is not None:
         title = f"Objectives from a failure of {best.outage.lost} on"
         blocks.append(predicted_table("outage", title, best.outage.objectives))
     if found.difference:
         blocks.append(_difference(found))
-    blocks.append(_metrics(best))
+    if found.simulation is None:  # one of an earlier version
+        blocks.append(_metrics(best))
     return blocks
 
 
@@ -90,11 +134,11 @@ def _cards(best: Recommendation) -> list[tuple[str, str]]:
     rows = [("devices", f"{best.devices:,}"), ("cost", cost(best))]
     if best.usd_per_million_output_tokens is not None:
         rows.append(("per million output tokens", f"${best.usd_per_million_output_tokens:,.2f}"))
-    rows.append(("probability", f"{best.probability:.3g}"))
+    rows.append(("probability", sure(best.probability)))
     if best.headroom is not None:
         rows.append(("headroom", percent(best.headroom)))
     if best.watts_at_design_power is not None:
-        rows.append(("at most", f"{best.watts_at_design_power:,.0f} W"))
+        rows.append(("power", f"at most {best.watts_at_design_power:,.0f} W"))
     loss = best.quality_loss
     rows.append(("quality lost", "not measured" if loss is None else percent(loss, 2)))
     return rows
@@ -107,7 +151,6 @@ def predicted_table(name: str, title: str, outcomes: Sequence[Predicted]) -> Tab
         state: State = "good" if each.probability >= 0.95 else "unsure"
         if each.margin is None or each.margin < 0:
             state = "bad"
-        margin = NOTHING if each.margin is None else percent(each.margin)
         label = f"{each.class_}: {each.objective}" if each.class_ else each.objective
         interval = NOTHING
         if each.low is not None or each.high is not None:
@@ -117,8 +160,8 @@ def predicted_table(name: str, title: str, outcomes: Sequence[Predicted]) -> Tab
                 Cell(label),
                 Cell(_value(each, each.value), each.value),
                 Cell(interval),
-                Cell(margin, each.margin),
-                Cell(f"{each.probability:.3g}", each.probability, state),
+                Cell(left(each.margin), each.margin),
+                Cell(sure(each.probability), each.probability, state),
             )
         )
     columns = (
@@ -151,7 +194,12 @@ def _difference(found: Planned) -> Table:
         )
     )
     rows = tuple(
-        (Cell(each.sign), Cell(each.key), Cell(each.before or NOTHING), Cell(each.after or NOTHING))
+        (
+            Cell(SIGNS[each.sign]),
+            Cell(each.key.replace("_", " ")),
+            Cell(each.before or NOTHING),
+            Cell(each.after or NOTHING),
+        )
         for each in found.difference
     )
     return Table("difference", "Against today's fleet", columns, rows)
@@ -180,7 +228,13 @@ def _others(found: Planned) -> list[Block]:
         blocks.append(chart)
     if found.alternatives:
         blocks.append(
-            options_table("alternatives", "Alternatives", found.alternatives, "what it trades")
+            options_table(
+                "alternatives",
+                "Alternatives",
+                found.alternatives,
+                "against the plan",
+                beside=[found.recommendation] if found.recommendation else [],
+            )
         )
     if found.pareto:
         blocks.append(
@@ -193,60 +247,3 @@ def _others(found: Planned) -> list[Block]:
     if found.today is not None:
         blocks.append(options_table("today", "Today's fleet", [found.today]))
     return blocks
-
-
-def _search(found: Planned) -> list[Block]:
-    """Return what became of the candidates, what is uncertain, and what to know beside it."""
-    counts = found.candidates
-    excluded = sum(counts.excluded.values())
-    said = (
-        f"{counts.total:,} candidates, {counts.simulated:,} of them simulated; "
-        f"{excluded:,} were excluded without."
-    )
-    blocks: list[Block] = [Words(said)]
-    if counts.excluded:
-        rows = tuple((Cell(reason), Cell(f"{n:,}", n)) for reason, n in counts.excluded.items())
-        columns = (Column("excluded because", "reason", numeric=False), Column("count", "count"))
-        blocks.append(Table("excluded", "Excluded", columns, rows))
-    if found.sensitivity:
-        blocks.append(_sensitivity(found))
-    facts = [
-        (key.replace("_", " "), rate(value) if isinstance(value, float) else value)
-        for key, value in found.method.items()
-    ]
-    best = found.recommendation
-    if best is not None:
-        facts.append(("quality", best.quality_source))
-        if best.unmeasured:
-            facts.append(("assumed", ", ".join(best.unmeasured)))
-    facts += [("notice", each) for each in found.notices]
-    if facts:
-        blocks.append(Facts(tuple(facts)))
-    return blocks
-
-
-def _sensitivity(found: Planned) -> Table:
-    columns = (
-        Column("uncertain input", "input", numeric=False),
-        Column("from", "low"),
-        Column("to", "high"),
-        Column("still enough", "still_enough", numeric=False),
-        Column("fewer would do", "fewer_would_do", numeric=False),
-        Column("changes the plan", "changes_plan", numeric=False),
-    )
-    rows = tuple(
-        (
-            Cell(each.input),
-            Cell(f"x {each.low:.3g}", each.low),
-            Cell(f"x {each.high:.3g}", each.high),
-            *(
-                Cell("yes" if flag else "no", flag)
-                for flag in (each.still_enough, each.fewer_would_do)
-            ),
-            Cell("yes" if each.changes_plan else "no", each.changes_plan,
-                 "unsure" if each.changes_plan else ""),
-        )
-        for each in found.sensitivity
-    )  # fmt: skip
-    note = "Each input changed by itself, by these factors."
-    return Table("sensitivity", "What would change the plan", columns, rows, note)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from planner.report import document as nouns
 from planner.report.document import Answer, Cell, Column, Document, Listing, Section, Table
 from planner.report.numbers import NOTHING, UNBOUNDED, count, milliseconds, percent, rate
+from planner.report.pages.curves import METRICS, STATISTICS
 from planner.report.pages.loads import (
-    METRICS,
     axis_labels,
     choice_charts,
     load_charts,
@@ -17,16 +17,15 @@ from planner.report.pages.loads import (
     values_of,
 )
 from planner.report.pages.objectives import bounds_of
+from planner.report.pages.verdicts import verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from planner.report.document import Block, State
+    from planner.report.document import Block
     from planner.report.inputs.swept import Cell as Point
     from planner.report.inputs.swept import Swept
 
-#: Statistics that are drawn beside the sliders.
-STATISTICS = ("p95", "p99")
 #: What a table says of a cell after the varied values.
 COLUMNS = (
     Column("objectives", "objectives", numeric=False),
@@ -104,19 +103,6 @@ def results_of(cell: Point) -> tuple[Cell, ...]:
         Cell(rate(tokens), tokens),
         Cell(NOTHING if cost is None else f"{cost:,.2f}", cost),
     )
-
-
-def verdict(cell: Point) -> Cell:
-    """Return whether a cell meets its objectives."""
-    if cell.steady is False:
-        return Cell("no steady state", "no steady state", "bad")
-    if not cell.objectives:
-        return Cell("none set", "none set")
-    missed = sum(not each.met for each in cell.objectives)
-    if missed:
-        return Cell(f"{missed} of {len(cell.objectives)} missed", f"{missed} missed", "bad")
-    state: State = "good" if all(each.sure for each in cell.objectives) else "unsure"
-    return Cell("met" if state == "good" else "met, not sure", "met", state)
 
 
 def cells_table(found: Swept) -> Table:
