@@ -100,7 +100,7 @@ def simulate(
         seed=scenario.simulation.seed,
         title=scenario.name,
         served_by=served_by(scenario, system),
-        profile=profile_line(system),
+        profile=profile_line(system, advise=True),
         provenance=model_provenance(system),
         offered_per_s=_mean([_offered(each) for each in done]),
         saturation_per_s=_saturation(scenario, system, done[0], controlled=bool(control)),
@@ -200,7 +200,7 @@ def check(scenario: Scenario) -> Checked:
         closed_loop=bool(requests.closed),
         kv_cache=None if system is None else KvCache.of(system.pool),
         pool="" if system is None else pool_line(system),
-        profile=profile_line(system),
+        profile=profile_line(system, advise=True),
         traffic=tuple(requests.notices),
         notices=(*refused, *_notices(scenario, system)),
     )

@@ -164,6 +164,13 @@ def test_files_that_a_command_wrote_are_where_its_json_says(tmp_path):
     assert "chatbot" in made["scenarios"]
 
 
+@pytest.mark.parametrize("profile", ["h100-sxm-vllm", "assumed"])
+def test_a_fitted_profile_is_as_the_schema_says(profile):
+    schema = json.loads(planner("schema", "calibrate").out)
+    printed = json.loads(planner("calibrate", "show", profile, "--json").out)
+    jsonschema.Draft202012Validator(schema).validate(printed)
+
+
 @pytest.mark.parametrize("target", ["vllm", "k8s", "compose"])
 def test_the_json_of_an_export_holds_the_text_and_what_it_cannot_say(stages, target):
     stages.write_text(LLM)

@@ -154,13 +154,15 @@ class StackFit:
         models = sorted({each.groups["model"] for each in self.experiments})
         out = f"; left out, since they contradict themselves or others: {', '.join(self.left_out)}"
         models_out = f"; not fitted to {', '.join(self.without)}"
+        made = [each.case.deployment for each in self.experiments]
         return Evidence(
             rows=f"{len(self.experiments)} rows of {', '.join(datasets)}: {', '.join(models)}"
             + (models_out if self.without else "")
             + (out if self.left_out else ""),
             datasets=tuple(datasets),
             kernels=tuple(sorted({each.case.kernels for each in self.experiments})),
-            models=tuple(sorted({each.case.deployment.shape.name for each in self.experiments})),
+            models=tuple(sorted({each.shape.name for each in made})),
+            formats=tuple(sorted({each.service.settings.weights for each in made})),
             in_sample=_errors(self.fit.rows),
             cross_validated={by: _errors(rows) for by, rows in self.cross_validated.items()},
         )

@@ -173,6 +173,11 @@ class ModelShape(Spec):
         return self.kv_lora_rank > 0
 
     @property
+    def kernels(self) -> str:
+        """What its steps run: ``mla`` for latent attention, ``moe`` for experts, else ``dense``."""
+        return "mla" if self.is_mla else "moe" if self.n_experts else "dense"
+
+    @property
     def moe_layers(self) -> int:
         """Layers with routed experts."""
         return self.n_layers - self.n_dense_layers if self.n_experts else 0

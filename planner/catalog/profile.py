@@ -122,6 +122,8 @@ class Evidence(Spec):
         Kinds of models among them: latent attention, experts, neither. They run other kernels.
     models : tuple of str
         Catalogue names of the models among them.
+    formats : tuple of str
+        Formats of their weights.
     in_sample : dict of str to Errors
         By metric, of the measurements it was fitted to.
     cross_validated : dict of str to dict
@@ -132,6 +134,7 @@ class Evidence(Spec):
     datasets: tuple[str, ...]
     kernels: tuple[Literal["dense", "moe", "mla"], ...]
     models: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
     in_sample: dict[str, Errors]
     cross_validated: dict[str, dict[str, Errors]] = Field(default_factory=dict)
 

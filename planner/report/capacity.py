@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.inputs.limited import Limited
 from planner.report.numbers import UNBOUNDED, milliseconds, percent, rate
-from planner.report.plain import plain
+from planner.report.plain import held, laid_out, plain
 from planner.report.tables import text_table
 from planner.report.text import MIN_WIDTH
 
@@ -34,9 +34,9 @@ def render_capacity(capacity: Capacity) -> str:
     lines = [plain(f"{found.scenario}: {headline(found)}"), ""]
     lines += _objectives(found)
     for name, said in facts:
-        folded = wrap(plain(said), MIN_WIDTH - INDENT)
+        folded = wrap(held(plain(said)), MIN_WIDTH - INDENT)
         lines += [f"{name:<{INDENT}}{folded[0]}", *(" " * INDENT + each for each in folded[1:])]
-    return "\n".join(lines) + "\n"
+    return laid_out("\n".join(lines) + "\n")
 
 
 def headline(found: Limited) -> str:

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
+#: Stands for a blank at which no line is to be broken, until the text is laid out: one column.
+HELD = "\ue000"
+_SHARE = re.compile(r"(?<=[\d.]) (?=%)")
+
+
+def held(text: str) -> str:
+    """Return text in which no line ends between a number and its per cent sign."""
+    return _SHARE.sub(HELD, text)
+
+
+def laid_out(text: str) -> str:
+    """Return text that has its lines, every blank a blank again, none at the end of a line."""
+    lines = text.replace(HELD, " ").splitlines()
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
 
 def plain(text: str, keep: str = "") -> str:
     r"""Return `text` with what a terminal would obey, and not show, escaped.

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from planner.report.numbers import rate
-from planner.report.plain import plain
+from planner.report.plain import held, laid_out, plain
 from planner.report.plan_parts import (
     difference,
     facts,
@@ -35,6 +35,8 @@ _ASCII = str.maketrans({"–": "-", "·": "|", "≥": ">=", "→": "->"})  # noq
 
 #: Excluded reasons and sensitive inputs that are listed, and fleets on the front.
 MOST_LISTED, MOST_ON_FRONT = 6, 4
+#: What is varied of the traffic, as it is said.
+VARIED = {"rate": "rate of requests", "prompt": "length of prompts", "output": "length of answers"}
 
 
 def write_plan(plan: Plan, stream: TextIO) -> None:
@@ -80,7 +82,7 @@ def render_plan(plan: Plan, *, width: int = MIN_WIDTH, colour: bool = False) -> 
         legacy_windows=False,
     )
     console.print(Group(*_sections(plan)))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return laid_out(out.getvalue())
 
 
 def _sections(plan: Plan) -> Iterator[RenderableType]:
@@ -111,7 +113,7 @@ def _sections(plan: Plan) -> Iterator[RenderableType]:
     if found is not None and others:
         yield Text()
         yield options(
-            "no worse in all",
+            "none better in every way",
             others[:MOST_ON_FRONT],
             [worth(each) for each in others[:MOST_ON_FRONT]],
         )
@@ -148,7 +150,7 @@ def _nothing(plan: Plan) -> Iterator[RenderableType]:
         return
     table = pairs()
     table.add_row("binds", why.binding)
-    table.add_row("because", plain(why.why))
+    table.add_row("because", held(plain(why.why)))
     yield table
     if why.nearest:
         yield Text()
@@ -164,14 +166,14 @@ def _footer(plan: Plan) -> RenderableType:
     rest = sum(number for _, number in listed[MOST_LISTED:])
     reasons += [f"{rest:,} for other reasons"] if rest else []
     said = f"{counts.total:,}: {counts.simulated:,} simulated"
-    table.add_row("candidates", plain(" · ".join([said, *reasons])))
+    table.add_row("candidates", held(plain(" · ".join([said, *reasons]))))
     if plan.sensitivity:
-        table.add_row("sensitive", plain(_sensitive(plan)))
+        table.add_row("sensitive", held(plain(_sensitive(plan))))
     if plan.context.profile:
-        table.add_row("profile", plain(plan.context.profile))
-    table.add_row("method", plain(_method(plan)))
+        table.add_row("profile", held(plain(plan.context.profile)))
+    table.add_row("method", held(plain(_method(plan))))
     for notice in plan.notices:
-        table.add_row(Text("notice", style="yellow"), plain(notice))
+        table.add_row(Text("notice", style="yellow"), held(plain(notice)))
     return table
 
 
@@ -182,10 +184,11 @@ def _sensitive(plan: Plan) -> str:
         return "no input changes the plan by itself, 10 % or two standard errors either way"
     words = []
     for each in changing[:MOST_LISTED]:
-        effect = "too few" if not each.enough else "one fewer would do"
-        words.append(
-            f"{each.name} {100 * (each.high - 1):+.0f}/{100 * (each.low - 1):.0f} %: {effect}"
-        )
+        effect = "one replica fewer may do" if each.enough else "may be too few replicas"
+        up, down = f"{100 * (each.high - 1):.0f} %", f"{100 * (1 - each.low):.0f} %"
+        off = f"{up} up or down" if up == down else f"{up} up or {down} down"
+        name = VARIED.get(each.name, each.name)
+        words.append(f"{name} {off}: {effect}")
     return " · ".join(words)
 
 

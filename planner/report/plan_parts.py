@@ -10,7 +10,7 @@ from rich.text import Text
 from planner.planning.binds import GIVEN
 from planner.planning.result import MOST_HEADROOM
 from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, sure
-from planner.report.plain import plain
+from planner.report.plain import held, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
 
 #: Numbers that nobody measured that are listed by name.
 MOST_NAMED = 4
+#: What it means that a part of the latency binds.
+MEANT = {
+    "wait": "waiting for a turn is most of the tightest latency",
+    "compute": "arithmetic is most of the tightest latency",
+    "storage": "reading weights and KV cache is most of the tightest latency",
+    "transfer": "sending data is most of the tightest latency",
+    "overhead": "what lies between the kernels is most of the tightest latency",
+    "kv": "requests wait for room in the KV cache",
+}
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -108,7 +117,7 @@ def facts(plan: Plan) -> RenderableType:
     """Return what the plan costs and why it is one, one line each."""
     table = pairs()
     for name, said in _lines(plan):
-        table.add_row(name, plain(said))
+        table.add_row(name, held(plain(said)))
     return table
 
 
@@ -159,7 +168,7 @@ def _listed(names: Sequence[str]) -> str:
 
 def _bind(bind: Bind) -> str:
     """Return what binds; of a part of the latency the sentence after ``because`` says more."""
-    return f"{bind.name}: {bind.why}" if bind.name in GIVEN else bind.name
+    return f"{bind.name}: {bind.why if bind.name in GIVEN else MEANT[bind.name]}"
 
 
 def _energy(option: Option) -> str:
@@ -182,7 +191,7 @@ def options(title: str, options: Sequence[Option], said: Sequence[str]) -> Rende
     table.add_column("", overflow="fold", style="dim", ratio=4)
     for each, text in zip(options, said, strict=True):
         chosen, mark = each.candidate.settings, "*" if each.unmeasured else ""
-        table.add_row(f"{fleet(each)}, {chosen.weights}/{chosen.kv_cache}{mark}", plain(text))
+        table.add_row(f"{fleet(each)}, {chosen.weights}/{chosen.kv_cache}{mark}", held(plain(text)))
     return table
 
 

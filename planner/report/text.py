@@ -19,7 +19,7 @@ from planner.report.numbers import (
     percent,
     rate,
 )
-from planner.report.plain import plain
+from planner.report.plain import held, laid_out, plain
 from planner.results.metrics import PARTS_METRICS, PARTS_STATISTICS, STATISTICS
 from planner.results.records import PARTS
 from planner.results.samples import METRICS
@@ -83,8 +83,7 @@ def render_text(result: Result, *, width: int = MIN_WIDTH, colour: bool = False)
         legacy_windows=False,
     )
     console.print(Group(*_sections(result)))
-    lines = out.getvalue().splitlines()
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return laid_out(out.getvalue())
 
 
 def _sections(result: Result) -> Iterator[RenderableType]:
@@ -257,9 +256,9 @@ def _facts(result: Result) -> RenderableType:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, said in _fact_lines(result):
-        table.add_row(name, plain(said))
+        table.add_row(name, held(plain(said)))
     for notice in result.notices:
-        table.add_row(Text("notice", style="yellow"), plain(str(notice)))
+        table.add_row(Text("notice", style="yellow"), held(plain(str(notice))))
     return table
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+from planner.catalog.profile import PACKAGED, load_profile
 from planner.latency.memory import GIB
 
 if TYPE_CHECKING:
     from planner.catalog.profile import Evidence
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
+
+#: Formats of 16 bits, which run the same kernels at the same peak.
+SIXTEEN = {"bf16", "fp16"}
 
 
 def served_by(scenario: Scenario, system: System | None) -> str:
@@ -44,19 +48,56 @@ def pool_line(system: System) -> str:
     )
 
 
-def profile_line(system: System | None) -> str:
-    """Return one line on the profile: its name, age, and whether its numbers are assumed."""
+def profile_line(system: System | None, *, advise: bool = False) -> str:
+    """Return one line on the profile: its name, age, and whether its numbers are assumed.
+
+    Parameters
+    ----------
+    system : System or None
+        A replica; None for stages, of which there is nothing to say.
+    advise : bool
+        Whether to name a fitted profile that could stand in place of the assumed one.
+    """
     if system is None:
         return ""
     profile = system.profile
     kinds = {each.provenance for each in profile.coefficients.values()}
     assumed = "efficiencies assumed, not measured; no interval includes their error"
+    fitted = fitted_profile(system) if advise else ""
+    if fitted:
+        measured = f"is fitted to measurements of {profile.engine} on this device"
+        assumed += f"; service.profile: {fitted} {measured}"
     kind = assumed if "assumed" in kinds else ", ".join(sorted(kinds))
     if profile.evidence is not None:
         kind = _fitted(profile.evidence)
     days = profile.age(dt.datetime.now(tz=dt.UTC).date()).days
     engine = "" if profile.engine == "any" else f", {profile.engine} {profile.engine_version}"
     return f"profile {profile.name!r} of {profile.created}{engine} ({days} days old): {kind}"
+
+
+def fitted_profile(system: System) -> str:
+    """Return the packaged profile that could stand in place of the assumed one; empty for none.
+
+    One of the same engine on the same device, fitted to models of the same kind in the same format
+    of weights (both of 16 bits count as one). Of several the one that was fitted to the very model
+    comes first, then that fitted to the most measurements.
+    """
+    if system.profile.device != "any":
+        return ""
+    weights = system.service.settings.weights
+    formats = SIXTEEN if weights in SIXTEEN else {weights}
+    found = {}
+    for each in map(load_profile, PACKAGED):
+        evidence = each.evidence
+        if evidence is None or (each.device, each.engine) != (
+            system.device.name,
+            system.profile.engine,
+        ):
+            continue
+        if system.shape.kernels in evidence.kernels and formats & set(evidence.formats):
+            rows = max(errors.n for errors in evidence.in_sample.values())
+            found[each.name] = (system.shape.name in evidence.models, rows)
+    return max(found, key=lambda name: found[name], default="")
 
 
 def _fitted(evidence: Evidence) -> str:

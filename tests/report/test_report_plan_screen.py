@@ -140,7 +140,8 @@ def test_all_that_is_asked_of_the_answer_is_on_one_screen():
         "because    3 of them miss", "-$0.79/h, misses", "with 1 lost", "293 ms", "today      6 x",
         "16 % of the traffic", "assumed    a, b, c, d and 2 more",
         "bf16/bf16* +$0.79/h", "* with speeds or a quality that nobody measured",
-        "and 5 more in --json", "rate +10/-10 %: too few",
+        "and 5 more in --json",
+        "rate of requests 10 % up or down: may be too few replicas",
     ):  # fmt: skip
         assert " ".join(said.split()) in words
     assert len(text.splitlines()) <= 60

@@ -85,8 +85,7 @@ class Case:
     @property
     def kernels(self) -> str:
         """What its steps run: ``mla`` for latent attention, ``moe`` for experts, else ``dense``."""
-        shape = self.deployment.shape
-        return "mla" if shape.is_mla else "moe" if shape.n_experts else "dense"
+        return self.deployment.shape.kernels
 
     @property
     def measured(self) -> Mapping[str, float]:
