@@ -21,7 +21,7 @@ from planner.simulation.system import build_system
 
 if TYPE_CHECKING:
     from planner.catalog.profile import Profile
-    from planner.planning.infeasible import Again
+    from planner.planning.nearest import Again
     from planner.planning.option import Option
     from planner.planning.search import Search
     from planner.planning.store import Store

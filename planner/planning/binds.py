@@ -18,7 +18,7 @@ from planner.planning.sizing import BEYOND
 from planner.scenario.objectives import LatencyObjective
 
 if TYPE_CHECKING:
-    from planner.planning.infeasible import Again
+    from planner.planning.nearest import Again
     from planner.planning.search import Search
     from planner.planning.sizing import Entry
     from planner.planning.verify import Verified

@@ -5,35 +5,22 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from planner.planning.describe import option
 from planner.planning.limits import Infeasible, Nearest
+from planner.planning.nearest import distance, nearest_target
 from planner.planning.sizing import BEYOND, SLOW
-from planner.scenario.objectives import GoodputObjective, LatencyObjective
-from planner.units import DURATION, POWER, PRICE
+from planner.scenario.objectives import LatencyObjective
+from planner.scenario.plan import ALL_DEVICES
+from planner.units import POWER, PRICE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from planner.planning.candidate import Candidate
-    from planner.planning.evaluation import Evaluator
-    from planner.planning.found import Found
+    from planner.planning.nearest import Again
+    from planner.planning.option import Option
     from planner.planning.search import Search
-    from planner.planning.sizing import Entry
     from planner.planning.verify import Verified
-    from planner.planning.workload import Level
-    from planner.scenario.objectives import Objective
 
-    #: Makes the same search with other objectives, candidates, constraints or plans to keep.
-    Again = Callable[..., Search]
-
-#: Candidates of which the nearest to the target is looked for.
-NEAREST = 8
-#: Replicas beyond which more hardly help latency, for the nearest target.
-MOST_TRIED = 64
-#: By how much an objective is loosened beyond what was simulated, and again where not enough.
-ROOM, MORE_ROOM, TRIES = 0.03, 0.1, 6
 _FLAGS = {
     "devices": "--max-devices",
     "power": "--max-power",
@@ -47,7 +34,7 @@ def explain(search: Search, again: Again) -> Infeasible:
 
     Each constraint is left out by itself; those without which there is a plan bind, the one that
     costs least first. Then the target is loosened until the fleet that comes nearest to it meets
-    it within all constraints.
+    it within all constraints; where there is none, without them, and those are named with it.
 
     Parameters
     ----------
@@ -64,7 +51,9 @@ def explain(search: Search, again: Again) -> Infeasible:
             relaxed.append((name, wider, found[0]))
     relaxed.sort(key=lambda each: each[1].cost(each[2].entry, each[2].replicas))
     nearest = [_nearest(name, wider, found) for name, wider, found in relaxed]
-    looser = _nearest_target(search, again)
+    looser = nearest_target(search, again)
+    if looser is None and not relaxed:
+        looser = _all_lifted(search, again)
     if looser is not None:
         nearest.insert(0, looser)
     if relaxed:
@@ -131,7 +120,7 @@ def _why_target(search: Search) -> str:
     for k, (_, objective) in enumerate(workload.objectives):
         missed = [each for each in search.entries if len(each.missed) > k]
         if missed and all(each.missed[k] is not None for each in missed):
-            best = min(missed, key=lambda each: _distance(objective, each.missed[k]))
+            best = min(missed, key=lambda each: distance(objective, each.missed[k]))
             value = best.missed[k]
             if isinstance(objective, LatencyObjective) and value is not None:
                 said = f"{1000 * value:.3g} ms on {best.candidate.device_name}"
@@ -144,113 +133,58 @@ def _why_target(search: Search) -> str:
     return "no fleet in the search space meets the target, however many replicas it has"
 
 
-def _distance(objective: Objective, value: float | None) -> float:
-    """Return how far a value is from the bound: above 1 misses it."""
-    if value is None:
-        return math.inf
-    if isinstance(objective, LatencyObjective):
-        return value / objective.seconds
-    return objective.share / value if value > 0 else math.inf
-
-
 def _nearest(name: str, search: Search, found: Verified) -> Nearest:
     """Return the plan without one constraint, and what that constraint would have to be."""
     plan = option(search, found)
+    return Nearest(_change(name, plan), plan)
+
+
+def _change(name: str, plan: Option) -> str:
+    """Return what the constraint `name` would have to be for `plan`, as written."""
     if name == "cost":
         cents = math.ceil(100 * (plan.usd_per_hour or 0.0) - 1e-6) / 100
-        return Nearest(f"--max-cost '{PRICE.text(cents)}'", plan)
+        return f"--max-cost '{PRICE.text(cents)}'"
     if name == "measured_only":
-        return Nearest("without --measured-only", plan)
+        return "without --measured-only"
     if name == "quality" and plan.quality.loss is None:
-        return Nearest("without --max-quality-loss", plan)
+        return "without --max-quality-loss"
     value = {
         "devices": str(plan.devices),
         "power": f"'{POWER.text(plan.watts or 0.0)}'",
         "quality": f"{100 * (plan.quality.loss or 0.0):.2g}%",
         "replicas": str(plan.replicas),
     }[name]
-    return Nearest(f"{_FLAGS[name]} {value}", plan)
+    return f"{_FLAGS[name]} {value}"
 
 
-def _nearest_target(search: Search, again: Again) -> Nearest | None:
-    """Return the plan for the nearest target that can be met within all constraints."""
-    possible = [
-        each for each in search.entries if each.excluded in {None, SLOW} and each.high >= each.low
-    ]
-    if not possible:
+def _all_lifted(search: Search, again: Again) -> Nearest | None:
+    """Return the nearest target where no constraint binds, with those that it breaks."""
+    wide = search.constraints
+    for name in wide.active():
+        wide = wide.without(name)
+
+    def wider(**changed: Any) -> Search:  # noqa: ANN401 - fields of a search
+        return again(**{"constraints": wide, **changed})
+
+    lifted = wider()
+    lifted.run()
+    looser = nearest_target(lifted, wider)
+    if looser is None:
         return None
-    workload = search.runner.setup.workload
-
-    def floor(entry: Entry) -> float:
-        pairs = zip(workload.objectives, entry.missed, strict=True)
-        return max((_distance(o, v) for (_, o), v in pairs if v is not None), default=0.0)
-
-    possible.sort(key=lambda e: (floor(e), -_seen(search, e), e.price, e.index))
-    rows: list[tuple[Candidate | None, tuple[object, ...]]]
-    rows = [
-        (e.candidate, (e.candidate, e.low, min(e.high, max(MOST_TRIED, e.low)), search.levels[1]))
-        for e in possible[:NEAREST]
-    ]
-    tried = list(search.runner.map(at_most, rows))
-    best = min(
-        range(len(tried)),
-        key=lambda k: max(
-            _distance(o, v) for (_, o), v in zip(workload.objectives, tried[k].values, strict=True)
-        ),
-    )
-    return _loosened(again, possible[best], tried[best], search.constraints.confidence)
+    broken = [name for name in search.constraints.active() if _breaks(search, name, looser.option)]
+    changes = [looser.change, *(_change(name, looser.option) for name in broken)]
+    return Nearest(" ".join(changes), looser.option)
 
 
-def _seen(search: Search, entry: Entry) -> float:
-    found = search.scouted.get(entry.index)
-    return found.chance if found else 0.0
-
-
-def at_most(evaluator: Evaluator, candidate: Candidate, low: int, high: int, level: Level) -> Found:
-    """Return what the most replicas of a candidate do that are worth trying."""
-    return evaluator.evaluate(candidate, max(low, high), level)
-
-
-def _loosened(again: Again, entry: Entry, found: Found, confidence: float) -> Nearest | None:
-    """Return the plan of one candidate for the target that it can meet."""
-    room = ROOM
-    search = again()
-    objectives = search.runner.setup.workload.objectives
-    for _ in range(TRIES):
-        looser = [
-            (klass, each if chance >= confidence else looser_than(each, value, room))
-            for (klass, each), value, chance in zip(
-                objectives, found.values, found.probabilities(), strict=True
-            )
-        ]
-        wanted = [each for each in looser if each[1] is not None]
-        if len(wanted) < len(looser):
-            return None
-        trial = again(objectives=tuple(wanted), candidates=[entry.candidate])
-        plans = trial.run()
-        if plans:
-            text = "; ".join(each.text for _, each in wanted if each is not None)
-            return Nearest(f"--target '{text}'", option(trial, plans[0]))
-        room += MORE_ROOM
-    return None
-
-
-def looser_than(objective: Objective, value: float | None, room: float) -> Objective | None:
-    """Return `objective` with a bound that `value` meets with some room; None if it has none."""
-    if value is None:
-        return None
-    if isinstance(objective, GoodputObjective):
-        share = math.floor(1000 * max(0.0, 1 - (1 - value) * (1 + room) - 0.001)) / 1000
-        if not 0 < share <= 1:
-            return None
-        head = objective.text.partition(">=")[0]
-        return replace(objective, text=f"{head}>={share:g}", share=share)
-    least = max(value * (1 + room), objective.seconds)
-    digits = 10 ** (math.floor(math.log10(least)) - 1)
-    seconds = float(f"{math.ceil(least / digits - 1e-9) * digits:.6g}")
-    if least == objective.seconds:
-        seconds = objective.seconds
-    sign = "<" if objective.strict else "<="
-    bound = DURATION.text(seconds).replace(" ", "")
-    text = f"{objective.metric}:{objective.statistic}{sign}{bound}"
-    return replace(objective, text=text, seconds=seconds)
+def _breaks(search: Search, name: str, plan: Option) -> bool:
+    """Return whether a plan breaks the constraint `name` of a search."""
+    own = search.constraints
+    per_type = {ALL_DEVICES, plan.candidate.device_name}
+    return {
+        "cost": (plan.usd_per_hour or 0.0) > own.max_cost + 1e-9,
+        "devices": any(plan.devices > most for k, most in own.max_devices.items() if k in per_type),
+        "power": (plan.watts or 0.0) > own.max_power + 1e-9,
+        "quality": replace(own, measured_only=False).refuses(plan.quality, ()) is not None,
+        "measured_only": own.measured_only and bool(plan.unmeasured),
+        "replicas": plan.replicas > own.max_replicas,
+    }[name]

@@ -192,6 +192,25 @@ def test_a_target_that_no_device_meets_comes_with_the_nearest_that_can_be_met(pl
     assert planned(f"objectives={target}").recommendation is not None
 
 
+@pytest.mark.parametrize("bounds", ["ttft<5ms", "ttft<100ms,tpot<3ms"])
+def test_bounds_that_hardly_any_request_meets_are_made_longer(planned, bounds):
+    plan = planned(f"objectives=goodput{{{bounds}}}>=0.9")
+    assert plan.recommendation is None
+    target = plan.infeasible.nearest[0].change.removeprefix("--target '").removesuffix("'")
+    assert target.endswith(">=0.9")
+    assert planned(f"objectives={target}").recommendation is not None
+
+
+def test_a_target_and_a_limit_that_both_bind_are_both_changed(planned):
+    one = ("plan.devices=[L40S]", "plan.weights=[fp8]")
+    plan = planned("objectives=ttft:p95<5ms", "plan.max_cost=$0.5/h", *one)
+    change = plan.infeasible.nearest[0].change
+    target, cost = change.removeprefix("--target '").removesuffix("'").split("' --max-cost '")
+    found = planned(f"objectives={target}", f"plan.max_cost={cost}", *one)
+    assert found.recommendation is not None
+    assert planned(f"objectives={target}", "plan.max_cost=$0.5/h", *one).recommendation is None
+
+
 def test_a_space_of_which_nothing_can_be_built_is_what_binds(planned):
     plan = planned("plan.tensor_parallel=[3]")
     assert plan.infeasible.binding == "space"
