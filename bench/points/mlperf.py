@@ -23,6 +23,7 @@ import numpy as np
 import yaml
 from scipy.optimize import brentq
 
+from planner.catalog.catalogue import find_model
 from planner.catalog.profile import PACKAGED, load_profile
 from planner.simulation.saturation import saturation_per_replica
 from planner.simulation.serve import serve
@@ -48,6 +49,8 @@ REQUESTS, EDGE = 6000, 0.1
 #: How near the largest rate is found, as a share of what is finished with an endless backlog.
 NEAR = 0.02
 DEGREES = (1, 2, 4, 8)
+#: Models whose parameters differ by less than this factor are of about the same size.
+ALIKE = 3.0
 
 
 class Lengths(Spec):
@@ -131,13 +134,25 @@ def _measured(point: Point) -> float:
     return point.number("tput_out_tok_s") or point.numbers["tput_req_s"] * point.numbers["osl"]
 
 
-def profile_of(device: str, engine: str) -> Profile:
-    """Return the profile of dense models that was fitted to most throughput, or else any.
+def profile_of(device: str, engine: str, weights: str, size: float, kind: str) -> Profile:
+    """Return the profile that speaks most of such a load.
+
+    Of dense models; first one fitted to weights of the type, of these one fitted to a model of
+    about the size, of these to latencies where the benchmark limits them and else to throughput.
+
+    Parameters
+    ----------
+    device, engine, weights : str
+        Of the system.
+    size : float
+        Parameters of the model; :data:`ALIKE` times as many or as few are about the same.
+    kind : str
+        Of load: ``mlperf_offline`` has no limits.
 
     Raises
     ------
     UnsupportedError
-        If there is none.
+        If there is none of the device and engine.
     """
     found = [
         each
@@ -148,7 +163,19 @@ def profile_of(device: str, engine: str) -> Profile:
     ]
     if not found:
         raise UnsupportedError("no profile fitted to its device and engine")
-    return max(found, key=lambda each: each.name.endswith("offline"))
+    metric = "throughput" if kind == "mlperf_offline" else "ttft"
+
+    def nearness(profile: Profile) -> tuple[bool, bool, bool]:
+        evidence = profile.evidence
+        assert evidence is not None  # noqa: S101 - chosen so above
+        sizes = (find_model(each).parameters for each in evidence.models)
+        return (
+            weights in evidence.formats,
+            any(1 / ALIKE < each / size < ALIKE for each in sizes),
+            metric in evidence.in_sample,
+        )
+
+    return max(found, key=nearness)
 
 
 class Predictor:
@@ -173,10 +200,11 @@ class Predictor:
         weights = point.texts["dtype"].lower()
         if weights == "fp16":
             weights = benchmark.printed_as_fp16.get(engine, weights)
-        profile = profile_of(point.device, engine)
+        kind, size = point.texts["kind"], find_model(point.model).parameters
+        profile = profile_of(point.device, engine, weights, size, kind)
         made = replace(point, texts={**point.texts, "engine": engine, "dtype": weights})
         replica, degree = _replica(made, benchmark)
-        label, kind = f"{point.device} TP{degree}, {weights}, {profile.name}", point.texts["kind"]
+        label = f"{point.device} TP{degree}, {weights}, {profile.name}"
         if (label, kind) not in self._rates:
             system = replica.system(profile)
             found = largest_rate(system, benchmark, benchmark.limits.get(kind))

@@ -7,6 +7,7 @@ parallelism, experts without a mixture of experts, the host without a TTFT.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from planner.catalog.profile import (
     load_profile,
 )
 from planner.errors import InputError
+from planner.latency.footprint import weight_bytes
 from planner.report.progress import part, silent
 from planner.validation.points.case import Case, case_of
 from planner.validation.points.compare import errors_of
@@ -257,7 +259,9 @@ def fit_stack(
     sound = [
         each
         for each in experiments
-        if implied_share(each.case) <= IMPOSSIBLE and each.name not in faster
+        if implied_share(each.case) <= IMPOSSIBLE
+        and implied_reading(each.case) <= 1
+        and each.name not in faster
     ]
     if not sound:
         raise InputError("must have rows of that device and engine to fit to, got none")
@@ -336,3 +340,19 @@ def implied_share(case: Case) -> float:
     work = 2 * made.shape.active_linear_parameters * tokens * rate
     peak = made.device.peaks[made.service.settings.compute_dtype]
     return work / (peak * made.fleet.tensor_parallel)
+
+
+def implied_reading(case: Case) -> float:
+    """Return the share of the peak bandwidth that reading the weights would take alone.
+
+    Every token of a sequence waits for one reading of them; 0 with experts, few of which a small
+    batch reads, and where no time per token is known.
+    """
+    measured, made = case.measured, case.deployment
+    output = float(case.requests.output_tokens.max())
+    time = measured["e2e"] / output if "e2e" in measured and case.load == "batch" else math.inf
+    time = measured.get("tpot", time)
+    if made.shape.n_experts or not math.isfinite(time):
+        return 0.0
+    read = weight_bytes(made.shape, made.service.settings)
+    return read / (made.fleet.tensor_parallel * made.device.bandwidth * time)

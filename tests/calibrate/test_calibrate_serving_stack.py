@@ -15,6 +15,7 @@ from calibrate.serving.stack import (
     experiments_of,
     faster_under_more,
     fit_stack,
+    implied_reading,
     implied_share,
 )
 from planner.catalog.profile import load_profile
@@ -119,6 +120,14 @@ def test_a_row_whose_latencies_need_more_than_the_peak_is_left_out_by_name(point
     found = fit_stack(experiments_of([*points, impossible]), ())
     assert found.left_out == ("p99",)
     assert "p99" in found.evidence().rows
+
+
+def test_a_batch_quicker_than_its_weights_are_read_is_left_out_by_name(points):
+    quick = point(97, load_type="batch", load=1.0, e2e_ms=100.0)
+    assert implied_reading(case_of(quick)) > 1
+    slow = point(96, load_type="batch", load=1.0, e2e_ms=60_000.0)
+    assert implied_reading(case_of(slow)) < 1
+    assert fit_stack(experiments_of([*points, quick]), ()).left_out == ("p97",)
 
 
 def test_a_row_that_is_faster_under_more_load_is_left_out_by_name(points):

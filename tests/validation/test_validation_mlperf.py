@@ -63,7 +63,8 @@ def test_tighter_limits_allow_less_and_each_replica_takes_its_share(
     table.write_text("\n".join([",".join(columns), *lines]) + "\n")
     mlperf.main(["--points", str(table)])
     printed = capsys.readouterr().out
-    assert "| server | v5.1, H200-SXM-141GB TP1, fp8, h200-sxm-trtllm-offline | 2 |" in printed
+    assert "| server | v5.1, H200-SXM-141GB TP1, fp8, h200-sxm-trtllm | 2 |" in printed
+    assert "| offline | v5.1, H200-SXM-141GB TP1, fp8, h200-sxm-trtllm-offline | 1 |" in printed
     assert "| a model whose prompt lengths are not published | 1 |" in printed
     assert "| no profile fitted to its device and engine | 1 |" in printed
     predictor = mlperf.Predictor({"llama-2-70b": benchmark_of})
