@@ -42,7 +42,10 @@ for name, result in (("today", today), ("one replica", one), ("fp8 KV", what_if(
 # %%
 grid = chatbot.sweep({"fleet.replicas": [1, 2, 3], "traffic.rate": "4,8,12 req/s"})
 frame = grid.to_frame()
-print(frame[["fleet.replicas", "traffic.rate", "ttft_p95_s", "tpot_p95_s", "load"]].round(3))
+frame[["fleet.replicas", "traffic.rate", "ttft_p95_s", "tpot_p95_s", "load"]].round(3)
+
+# %%
+grid.plot()
 
 # %% [markdown]
 # ## With sliders

@@ -23,7 +23,10 @@ plan
 best = plan.recommendation
 print(best["because"])
 frame = plan.to_frame()
-print(frame[["kind", "device", "replicas", "weights", "usd_per_hour", "probability"]])
+frame[["kind", "device", "replicas", "weights", "usd_per_hour", "probability"]].round(3)
+
+# %%
+plan.plot()
 
 # %% [markdown]
 # ## Does it hold when twice as many come?

@@ -51,4 +51,4 @@ result
 
 # %%
 frame = mine.sweep({"fleet.replicas": [1, 2], "traffic.rate": ["4 req/s", "8 req/s"]}).to_frame()
-print(frame[["fleet.replicas", "traffic.rate", "ttft_p95_s", "tpot_p95_s", "load"]].round(3))
+frame[["fleet.replicas", "traffic.rate", "ttft_p95_s", "tpot_p95_s", "load"]].round(3)
