@@ -6,16 +6,15 @@ is measured anew, as its next attempt, and one that did is never measured again.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from calibrate.importers.checks import RawRows, checked_rows
+from calibrate.line_file import LineFile
 from planner.errors import InputError, Notice, PlannerError, Problem
 
 if TYPE_CHECKING:
@@ -96,14 +95,11 @@ class EndpointJournal:
         self.sent: list[Sent] = []
         self._ended: set[str] = set()
         self._attempts: dict[str, int] = {}
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise self._failed(error) from error
+        self._file = LineFile(path, self._failed, synced=False)
         try:
             self._open({"kind": "header", "schema_version": SCHEMA_VERSION} | header)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
@@ -115,7 +111,7 @@ class EndpointJournal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def __contains__(self, run: str) -> bool:
         return run in self._ended
@@ -149,18 +145,13 @@ class EndpointJournal:
         return [run for run in dict.fromkeys(each.run for each in self.sent) if run not in self]
 
     def _open(self, header: dict[str, Any]) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = "must be written by one process, got a second; wait for the other one"
-            raise InputError(Problem(message, file=str(self.path))) from None
-        size = os.fstat(self._file).st_size
+        size = self._file.size
         if size > MAX_BYTES:
             message = f"must hold at most {MAX_BYTES:,} bytes, got {size:,}; give another folder"
             raise InputError(Problem(message, file=str(self.path)))
-        content = os.pread(self._file, size, 0)
+        content = self._file.start(size)
         whole = content.rfind(b"\n") + 1
-        os.ftruncate(self._file, whole)  # a line that a killed run left unfinished
+        self._file.cut(whole)  # a line that a killed run left unfinished
         lines = content[:whole].splitlines()
         if not lines:
             self._write(header)
@@ -203,15 +194,7 @@ class EndpointJournal:
         return InputError(Problem(message, file=str(self.path), line=number))
 
     def _write(self, record: dict[str, Any]) -> None:
-        size = os.fstat(self._file).st_size
-        line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):  # the disk took a part; the rest gives the reason
-                os.write(self._file, line[written:])
-        except OSError as error:
-            os.ftruncate(self._file, size)
-            raise self._failed(error) from error
+        self._file.append(json.dumps(record, allow_nan=False).encode())
 
     def _failed(self, error: OSError) -> PlannerError:
         return PlannerError(

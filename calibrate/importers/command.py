@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calibrate.importers.recognise import read_measured
@@ -15,10 +12,12 @@ from calibrate.importers.rows import COLUMNS
 from planner.errors import InputError, did_you_mean
 from planner.report.plain import plain
 from planner.report.progress import silent
+from planner.report.whole import write_whole
 from planner.traffic.textfile import MAX_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from calibrate.importers.imported import Imported, Run
     from calibrate.importers.rows import RequestRows
@@ -98,21 +97,7 @@ def write_rows(path: Path, rows: RequestRows) -> None:
     InputError
         If the file cannot be written; nothing is left half done.
     """
-    try:
-        handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as text:
-                text.writelines(rows.csv_chunks())
-            Path(partial).chmod(0o644)  # mkstemp keeps others out
-            Path(partial).replace(path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"--out: must be a file that can be written, got {str(path)!r}: "
-            f"{error.strerror or error}; nothing was written"
-        ) from error
+    write_whole(path, (chunk.encode() for chunk in rows.csv_chunks()), "--out")
 
 
 def as_json_text(found: Imported) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from calibrate.line_file import LineFile
 from calibrate.measure.header import SCHEMA_VERSION, Header
 from calibrate.measure.records import LeftOut, Measured, Record
 from planner.catalog.files import problems_of
@@ -127,14 +125,11 @@ class Journal:
     def __init__(self, path: Path, header: Header) -> None:
         self.path = path
         self.measured = Measurements(header)
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise self._failed(error) from error
+        self._file = LineFile(path, self._failed, synced=True)
         try:
             self._open(header)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
     def __enter__(self) -> Self:
@@ -146,7 +141,7 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        self._file.close()
 
     def __contains__(self, key: str) -> bool:
         return key in self.measured.records
@@ -165,25 +160,15 @@ class Journal:
         self.measured.records[record.key] = record
 
     def _open(self, header: Header) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            message = "must be written by one process, got a second; wait for the other one"
-            raise InputError(Problem(message, file=str(self.path))) from None
-        status = os.fstat(self._file)
-        if not stat.S_ISREG(status.st_mode):
-            message = "must be a file, got a device or pipe; give another folder"
-            raise InputError(Problem(message, file=str(self.path)))
-        size = status.st_size
-        head = os.pread(self._file, MAX_HEADER, 0)
+        size, head = self._file.size, self._file.start(MAX_HEADER)
         torn = BEGINNING.startswith(head[: len(BEGINNING)]) and size < MAX_HEADER
         if b"\n" not in head and torn:  # new, or killed while it wrote its first line
-            os.ftruncate(self._file, 0)
+            self._file.cut(0)
             self._write(header)
             return
         self.measured = read_measurements(self.path)
         self._check(header)
-        os.ftruncate(self._file, size - self.measured.torn)
+        self._file.cut(size - self.measured.torn)
 
     def _check(self, header: Header) -> None:
         old = self.measured.header
@@ -200,16 +185,7 @@ class Journal:
             raise InputError(Problem(message, file=str(self.path)))
 
     def _write(self, record: Record) -> None:
-        line = record.model_dump_json(exclude_defaults=False).encode() + b"\n"
-        size = os.fstat(self._file).st_size
-        try:
-            written = os.write(self._file, line)
-            if written < len(line):  # the disk took a part; the rest gives the reason
-                os.write(self._file, line[written:])
-            os.fsync(self._file)
-        except OSError as error:
-            os.ftruncate(self._file, size)
-            raise self._failed(error) from error
+        self._file.append(record.model_dump_json(exclude_defaults=False).encode())
 
     def _failed(self, error: OSError) -> InputError:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

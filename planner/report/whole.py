@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def write_whole(path: Path, data: bytes, option: str) -> None:
+
+def write_whole(path: Path, data: bytes | Iterable[bytes], option: str) -> None:
     """Write `data` to `path`: beside it first, then moved into place.
 
     Parameters
     ----------
     path : Path
         The file; its folder is made if it is not there.
-    data : bytes
-        All of it.
+    data : bytes, or iterable of bytes
+        All of it, or piece by piece.
     option : str
         That named the file, for the message.
 
@@ -32,7 +36,7 @@ def write_whole(path: Path, data: bytes, option: str) -> None:
         partial = Path(name)
         try:
             with os.fdopen(file, "wb") as out:
-                out.write(data)
+                out.writelines([data] if isinstance(data, bytes) else data)
             partial.chmod(0o644)  # mkstemp keeps others out
             partial.replace(path)
         finally:

@@ -94,7 +94,7 @@ def test_rows_are_written_whole_or_not_at_all(tmp_path):
     said = refused(planner("import", tmp_path / "log.txt", "-o", tmp_path / "rows.csv"))
     assert "--out: must be left out where a file has no single requests" in said
     file = DATA / "vllm_requests_rtx4090.csv"
-    said = refused(planner("import", file, "-o", tmp_path / "no" / "such" / "rows.csv"))
+    said = refused(planner("import", file, "-o", tmp_path / "log.txt" / "rows.csv"))
     assert "--out: must be a file that can be written" in said
     (tmp_path / "folder").mkdir()
     assert "nothing was written" in refused(planner("import", file, "-o", tmp_path / "folder"))
