@@ -15,7 +15,6 @@ from planner.report.document import (
     Column,
     Document,
     Facts,
-    Listing,
     Section,
     Table,
 )
@@ -23,7 +22,7 @@ from planner.report.inputs.simulated import Number
 from planner.report.numbers import NOTHING, count, percent, signed_percent
 from planner.report.pages.compressed import quality_section, settings_section
 from planner.report.pages.correlated import correlation_blocks
-from planner.report.pages.sources import numbers_table
+from planner.report.pages.sources import command_section, numbers_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,11 +48,8 @@ def calibration_document(found: Calibrated) -> Document:
     sections += [each for each in (settings_section(profile), quality_section(profile)) if each]
     known: tuple[Block, ...] = (Facts(_facts(profile)), numbers_table(_numbers(profile)))
     sections.append(Section("sources", "What was measured, and where", known))
-    repeat: list[Block] = [Listing("Command", found.command)] if found.command else []
-    if found.tool_version:
-        repeat.append(Facts((("planner", found.tool_version),)))
-    if repeat:
-        sections.append(Section("repeat", "Repeat it", tuple(repeat)))
+    if found.command or found.tool_version:  # not of a profile alone
+        sections.append(command_section(found.command, found.tool_version))
     return Document(
         title=f"{profile.name}: calibration",
         subtitle=f"{profile.engine} {profile.engine_version} on {profile.device}, "

@@ -14,11 +14,11 @@ from planner.report.document import (
     Column,
     Document,
     Facts,
-    Listing,
     Section,
     Table,
 )
 from planner.report.numbers import NOTHING, count, milliseconds, percent, rate, signed_percent
+from planner.report.pages.sources import command_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,15 +32,11 @@ MOST_PAIRS = 40
 
 def comparison_document(found: Compared) -> Document:
     """Return the report of predictions beside measured runs."""
-    repeat = (
-        Listing("Command", found.command or "not recorded"),
-        Facts((("planner", found.tool_version),)),
-    )
     sections = [Section("errors", "Predicted and measured", tuple(_blocks(found)))]
     if found.facts:
         facts = Facts(tuple(found.facts.items()))
         sections.append(Section("sources", "What was run", (facts,)))
-    sections.append(Section("repeat", "Repeat it", repeat))
+    sections.append(command_section(found.command, found.tool_version))
     return Document(
         title=f"{found.facts.get('scenario', 'scenario')}: predicted and measured",
         subtitle=count(len(found.comparisons), "load"),

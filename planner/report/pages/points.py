@@ -15,11 +15,11 @@ from planner.report.document import (
     Column,
     Document,
     Facts,
-    Listing,
     Section,
     Table,
 )
 from planner.report.numbers import count, milliseconds, percent, rate, signed_percent
+from planner.report.pages.sources import command_section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,13 +50,9 @@ def points_document(found: ValidatedPoints) -> Document:
         sections.append(Section("worst", "The worst", (worst_table(found.rows),)))
     if found.unsupported:
         sections.append(Section("unsupported", "Not predicted", (_unsupported(found),)))
-    repeat = (
-        Listing("Command", found.command or "not recorded"),
-        Facts((("planner", found.tool_version),)),
-    )
     sections += [
         Section("sources", "Where the numbers come from", (Facts(tuple(_sources(found))),)),
-        Section("repeat", "Repeat it", repeat),
+        command_section(found.command, found.tool_version),
     ]
     return Document(
         title="Predictions of measured points",

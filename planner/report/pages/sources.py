@@ -85,3 +85,9 @@ def scenario_listing(scenario: dict[str, Any], title: str = "Scenario, resolved"
     if len(text) > LONGEST_LISTING:
         text = f"{text[:LONGEST_LISTING]}\n... {len(text) - LONGEST_LISTING:,} characters more"
     return Listing(title, text, folded=True)
+
+
+def command_section(command: str, tool_version: str) -> Section:
+    """Return the command that made a result, and by which version."""
+    listing = Listing("Command", command or "not recorded")
+    return Section("repeat", "Repeat it", (listing, Facts((("planner", tool_version),))))
