@@ -133,3 +133,19 @@ def test_a_damaged_plan_is_refused(tmp_path):
     (tmp_path / "p.json").write_text(json.dumps(content))
     said = refused(planner("report", tmp_path / "p.json", "-o", tmp_path / "r.html"))
     assert "recommendation.pools.0.replicas: must be as a command writes it" in said
+
+
+def test_fleets_that_differ_in_one_choice_say_which(document):
+    other, third = option(), option()
+    other["pools"][0]["engine"] |= {"max_num_batched_tokens": 8192}
+    third["pools"][0]["router"] = {"kind": "round_robin"}
+    plain = recommendation()
+    for each in (other, third, plain):
+        each["pools"][0]["engine"]["scheduler"] = {"kind": "chunked", "own": True}
+    other["pools"][0]["engine"]["scheduler"] = {"kind": "static"}
+    found = document(recommendation=plain, alternatives=[other, third], pareto=[], today=None)
+    said = [row[0].split("\n")[1] for row in table(found, "alternatives")]
+    assert "tokens a step 8,192" in said[0]
+    assert "tokens a step 2,048" in said[1]
+    assert said[0].endswith("scheduler static, router least_outstanding")
+    assert said[1].endswith("scheduler chunked, router round_robin")

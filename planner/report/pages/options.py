@@ -99,10 +99,12 @@ def settings(option: Option, beside: Sequence[Option] = ()) -> str:
     names = [name for name in ALWAYS if name in mine]
     names += [
         name
-        for name in dict.fromkeys(name for one in (mine, *theirs) for name in one)
-        if name not in ALWAYS and any(one.get(name) != mine.get(name) for one in theirs)
+        for name in mine  # what only some have, as a scheduler's own keys, follows from the rest
+        if name not in ALWAYS
+        and all(name in one for one in theirs)
+        and any(one[name] != mine[name] for one in theirs)
     ]
-    return ", ".join(f"{name} {mine.get(name, 'none')}" for name in names)
+    return ", ".join(f"{name} {mine[name]}" for name in names)
 
 
 def options_table(
