@@ -85,26 +85,33 @@ def _word(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def settings(option: Option, beside: Sequence[Option] = ()) -> str:
+def settings(option: Option, also: Sequence[str] = ()) -> str:
     """Return the choices for a replica in words.
 
     Parameters
     ----------
     option : Option
         The fleet.
-    beside : sequence of Option
-        Fleets that it is listed with: whatever they differ in is said too.
+    also : sequence of str
+        Choices to say beside those of :data:`ALWAYS`.
     """
-    mine, theirs = choices(option), [choices(each) for each in beside]
-    names = [name for name in ALWAYS if name in mine]
-    names += [
+    mine = choices(option)
+    return ", ".join(f"{name} {mine[name]}" for name in (*ALWAYS, *also) if name in mine)
+
+
+def differing(options: Sequence[Option]) -> list[str]:
+    """Return the choices that all fleets have and some have otherwise.
+
+    What only some have, as a scheduler's own keys, follows from the rest.
+    """
+    first, *others = map(choices, options)
+    return [
         name
-        for name in mine  # what only some have, as a scheduler's own keys, follows from the rest
+        for name in first
         if name not in ALWAYS
-        and all(name in one for one in theirs)
-        and any(one[name] != mine[name] for one in theirs)
+        and all(name in one for one in others)
+        and any(one[name] != first[name] for one in others)
     ]
-    return ", ".join(f"{name} {mine[name]}" for name in names)
 
 
 def options_table(
@@ -139,13 +146,14 @@ def options_table(
     ]
     columns += [Column("traffic simulated", "traffic_share")] * partly
     columns += [Column(reason, "reason", numeric=False)] if reason else []
+    also = differing([*options, *beside]) if options else []
     rows = []
     for each in options:
         price, loss = each.usd_per_hour, each.quality_loss
         margins = [one.margin for one in each.objectives if one.margin is not None]
         least = min(margins, default=None)
         row = [
-            Cell(f"{fleet(each)}\n{settings(each, (*options, *beside))}"),
+            Cell(f"{fleet(each)}\n{settings(each, also)}"),
             Cell(NOTHING if price is None else f"{price:,.2f}", price),
             Cell(sure(each.probability), each.probability),
             Cell(left(least), least),
