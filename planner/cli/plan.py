@@ -103,8 +103,9 @@ def plan(  # noqa: PLR0917 - typer's options
     quiet: Quiet = False,
 ) -> None:
     """Find the cheapest fleet that meets the objectives: devices, replicas, settings, and why."""
-    from planner.report.plan import write_plan  # noqa: PLC0415 - start-up
+    from planner.report.plan import screen_of_plan  # noqa: PLC0415 - start-up
     from planner.report.plan_files import STORE, check_folder, plan_json, write_folder  # noqa: PLC0415 - start-up
+    from planner.report.screen import write_screen  # noqa: PLC0415 - start-up
 
     if export is not None and as_json:
         raise InputError("--export and --json must not be given both: each has its own output")
@@ -142,9 +143,9 @@ def plan(  # noqa: PLR0917 - typer's options
         print_text(plan_json(found))
     elif export is None:
         with stdout():
-            write_plan(found, sys.stdout)
+            write_screen(screen_of_plan(found), sys.stdout)
     elif not quiet:
-        write_plan(found, sys.stderr)
+        write_screen(screen_of_plan(found), sys.stderr)
     if found.recommendation is None:
         raise typer.Exit(INFEASIBLE)
 

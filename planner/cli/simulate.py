@@ -37,7 +37,8 @@ def simulate(  # noqa: PLR0917 - typer's options
     """Simulate a scenario: latency percentiles, what they are made of, objectives, cost."""
     from planner.report.files import check_directory, write_run  # noqa: PLC0415 - start-up
     from planner.report.json import dumps  # noqa: PLC0415 - start-up
-    from planner.report.text import write_text  # noqa: PLC0415 - start-up
+    from planner.report.screen import write_screen  # noqa: PLC0415 - start-up
+    from planner.report.text import screen_of_result  # noqa: PLC0415 - start-up
     from planner.scenario.dump import scenario_yaml  # noqa: PLC0415 - start-up
 
     spec = read_scenario(scenario, overrides, seed)
@@ -60,6 +61,6 @@ def simulate(  # noqa: PLR0917 - typer's options
         print_text(dumps(run.result))
     else:
         with stdout():
-            write_text(run.result, sys.stdout)
+            write_screen(screen_of_result(run.result), sys.stdout)
     if not run.result.met:
         raise typer.Exit(MISSED)

@@ -9,7 +9,8 @@ from planner.errors import InputError
 from planner.library.shown import Shown
 from planner.report.document import Chart
 from planner.report.pages.options import FRONT
-from planner.report.plan import render_plan
+from planner.report.plan import screen_of_plan
+from planner.report.screen import render_screen
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from planner.planning.option import Option
     from planner.planning.result import Plan as Found
-
-#: Columns of a plan as text.
-_WIDTH = 80
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +82,7 @@ class Plan(Shown):
         raise InputError("a plan must list two fleets of different cost to be drawn")
 
     def __str__(self) -> str:
-        return render_plan(self.found, width=_WIDTH, colour=False)
+        return render_screen(screen_of_plan(self.found))
 
 
 _COLUMNS = [

@@ -11,7 +11,8 @@ from planner.errors import InputError, did_you_mean
 from planner.library.shown import Shown
 from planner.report.csv import csv_chunks
 from planner.report.document import Chart
-from planner.report.text import render_text
+from planner.report.screen import render_screen
+from planner.report.text import screen_of_result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +133,7 @@ class Result(Shown):
         return drawing(self._charts[chart])
 
     def __str__(self) -> str:
-        return render_text(self.run.result)
+        return render_screen(screen_of_result(self.run.result))
 
     @cached_property
     def _charts(self) -> dict[str, Chart]:

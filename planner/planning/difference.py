@@ -17,7 +17,7 @@ def difference(today: Candidate, replicas: int, plan: Option) -> tuple[Differenc
     What the plan has and today leaves at its default (a 16-bit KV cache, no pruning) is added,
     the reverse is removed, everything else that differs is changed.
     """
-    before, after = _facts(today, replicas), _facts(plan.candidate, plan.replicas + plan.spares)
+    before, after = facts_of(today, replicas), facts_of(plan.candidate, plan.replicas + plan.spares)
     lines = []
     for name in before:
         old, new = before[name], after[name]
@@ -38,7 +38,8 @@ _DEFAULTS = {
 }
 
 
-def _facts(one: Candidate, replicas: int) -> dict[str, str]:
+def facts_of(one: Candidate, replicas: int) -> dict[str, str]:
+    """Return what a fleet is, in words, by the name of each choice."""
     pruning = one.settings.pruning
     pruned = pruning.pattern if not pruning.rate else f"{pruning.pattern} {pruning.rate:.0%}"
     return {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from planner.report.inputs.limited import Limited
 from planner.report.numbers import UNBOUNDED, milliseconds, percent, rate
 from planner.report.plain import held, laid_out, plain
+from planner.report.screen import MIN_WIDTH
 from planner.report.tables import text_table
-from planner.report.text import MIN_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

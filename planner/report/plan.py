@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import os
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 
 from planner.report.numbers import rate
-from planner.report.plain import held, laid_out, plain
+from planner.report.plain import held, plain
 from planner.report.plan_parts import (
     difference,
     facts,
@@ -21,7 +19,6 @@ from planner.report.plan_parts import (
     settings,
     worth,
 )
-from planner.report.text import MAX_WIDTH, MIN_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,63 +27,14 @@ if TYPE_CHECKING:
 
     from planner.planning.result import Plan
 
-#: What an output that cannot show a character gets instead.
-_ASCII = str.maketrans({"–": "-", "·": "|", "≥": ">=", "→": "->"})  # noqa: RUF001 - those
-
 #: Excluded reasons and sensitive inputs that are listed, and fleets on the front.
 MOST_LISTED, MOST_ON_FRONT = 6, 4
 #: What is varied of the traffic, as it is said.
 VARIED = {"rate": "rate of requests", "prompt": "length of prompts", "output": "length of answers"}
 
 
-def write_plan(plan: Plan, stream: TextIO) -> None:
-    """Write the plan to `stream`: in colour on a terminal, unless ``NO_COLOR`` is set.
-
-    Parameters
-    ----------
-    plan : Plan
-        What to report.
-    stream : TextIO
-        A terminal, a pipe or a file. A pipe gets 80 columns, or ``COLUMNS``.
-    """
-    terminal = stream.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    text = render_plan(plan, width=Console(file=stream).width, colour=colour)
-    if "utf" not in (stream.encoding or "utf-8").lower():
-        text = text.translate(_ASCII).encode("ascii", "replace").decode()
-    stream.write(text)
-
-
-def render_plan(plan: Plan, *, width: int = MIN_WIDTH, colour: bool = False) -> str:
-    """Return the plan as text of at most `width` columns (80 to 100 are used).
-
-    Parameters
-    ----------
-    plan : Plan
-        What to report.
-    width : int
-        Columns of the terminal.
-    colour : bool
-        Whether to use colours.
-    """
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=min(max(width, MIN_WIDTH), MAX_WIDTH),
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-    console.print(Group(*_sections(plan)))
-    return laid_out(out.getvalue())
-
-
-def _sections(plan: Plan) -> Iterator[RenderableType]:
-    """Yield the parts of the screen from top to bottom."""
+def screen_of_plan(plan: Plan) -> Iterator[RenderableType]:
+    """Yield the parts of the screen of a plan, from top to bottom."""
     yield _header(plan)
     yield Text()
     found = plan.recommendation
@@ -108,7 +56,9 @@ def _sections(plan: Plan) -> Iterator[RenderableType]:
         yield facts(plan)
     if plan.alternatives:
         yield Text()
-        yield options("alternatives", plan.alternatives, [each.trade for each in plan.alternatives])
+        trades = [each.trade for each in plan.alternatives]
+        than = None if found is None else found.option
+        yield options("alternatives", plan.alternatives, trades, than)
     others = [each for each in plan.pareto if found is None or each != found.option]
     if found is not None and others:
         yield Text()
@@ -116,6 +66,7 @@ def _sections(plan: Plan) -> Iterator[RenderableType]:
             "none better in every way",
             others[:MOST_ON_FRONT],
             [worth(each) for each in others[:MOST_ON_FRONT]],
+            found.option,
         )
         if len(others) > MOST_ON_FRONT:
             yield Text(f"and {len(others) - MOST_ON_FRONT:,} more in --json", style="dim")

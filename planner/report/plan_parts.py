@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner.planning.binds import GIVEN
+from planner.planning.difference import facts_of
 from planner.planning.result import MOST_HEADROOM
 from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, sure
 from planner.report.plain import held, plain
@@ -184,14 +185,30 @@ def _quality(option: Option) -> str:
     return f"{said} ({option.quality.source})"
 
 
-def options(title: str, options: Sequence[Option], said: Sequence[str]) -> RenderableType:
-    """Return other fleets, one line each."""
+#: What the line of a fleet says in any case.
+_IN_LINE = frozenset(
+    {"device", "replicas", "tensor_parallel", "pipeline_parallel", "weights", "kv_cache"}
+)
+
+
+def options(
+    title: str, options: Sequence[Option], said: Sequence[str], than: Option | None = None
+) -> RenderableType:
+    """Return other fleets, one line each, with what tells them from `than` and each other."""
+    chosen = [facts_of(each.candidate, 0) for each in (*([than] if than else []), *options)]
+    differ = [
+        name
+        for name in chosen[0]
+        if name not in _IN_LINE and len({each[name] for each in chosen}) > 1
+    ]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column(title, header_style="bold", overflow="fold", ratio=3)
     table.add_column("", overflow="fold", style="dim", ratio=4)
-    for each, text in zip(options, said, strict=True):
-        chosen, mark = each.candidate.settings, "*" if each.unmeasured else ""
-        table.add_row(f"{fleet(each)}, {chosen.weights}/{chosen.kv_cache}{mark}", held(plain(text)))
+    for each, words_of, text in zip(options, chosen[-len(options) :], said, strict=True):
+        settings, mark = each.candidate.settings, "*" if each.unmeasured else ""
+        words = [f"{settings.weights}/{settings.kv_cache}{mark}"]
+        words += [f"{name} {words_of[name]}" for name in differ]
+        table.add_row(plain(", ".join([fleet(each), *words])), held(plain(text)))
     return table
 
 

@@ -1,12 +1,10 @@
-"""The report on the terminal: one screen of 80 columns, the same words in a pipe."""
+"""The report of a simulation on the terminal."""
 
 from __future__ import annotations
 
-import io
-import os
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +17,7 @@ from planner.report.numbers import (
     percent,
     rate,
 )
-from planner.report.plain import held, laid_out, plain
+from planner.report.plain import held, plain
 from planner.results.metrics import PARTS_METRICS, PARTS_STATISTICS, STATISTICS
 from planner.results.records import PARTS
 from planner.results.samples import METRICS
@@ -32,62 +30,9 @@ if TYPE_CHECKING:
     from planner.results.objectives import Outcome
     from planner.results.summary import ClassResult, Result
 
-#: Narrowest report: below it columns would lose digits.
-MIN_WIDTH = 80
-#: Widest report: wider lines are hard to follow.
-MAX_WIDTH = 100
-#: What an output that cannot show a character gets instead.
-_ASCII = str.maketrans({"–": "-", "·": "|", "─": "-", "≤": "<=", "×": "x"})  # noqa: RUF001 - those
 
-
-def write_text(result: Result, stream: TextIO) -> None:
-    """Write the report to `stream`: in colour on a terminal, unless ``NO_COLOR`` is set.
-
-    Parameters
-    ----------
-    result : Result
-        What to report.
-    stream : TextIO
-        A terminal, a pipe or a file. A pipe gets 80 columns, or ``COLUMNS``.
-    """
-    terminal = stream.isatty()
-    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    text = render_text(result, width=Console(file=stream).width, colour=colour)
-    if "utf" not in (stream.encoding or "utf-8").lower():
-        text = text.translate(_ASCII).encode("ascii", "replace").decode()
-    stream.write(text)
-
-
-def render_text(result: Result, *, width: int = MIN_WIDTH, colour: bool = False) -> str:
-    """Return the report as text of at most `width` columns (80 to 100 are used).
-
-    Parameters
-    ----------
-    result : Result
-        What to report.
-    width : int
-        Columns of the terminal.
-    colour : bool
-        Whether to use colours.
-    """
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=min(max(width, MIN_WIDTH), MAX_WIDTH),
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        no_color=not colour,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-    )
-    console.print(Group(*_sections(result)))
-    return laid_out(out.getvalue())
-
-
-def _sections(result: Result) -> Iterator[RenderableType]:
-    """Yield the parts of the report from top to bottom."""
+def screen_of_result(result: Result) -> Iterator[RenderableType]:
+    """Yield the parts of the report of a simulation, from top to bottom."""
     yield _header(result)
     if not result.steady:
         yield _overload(result)

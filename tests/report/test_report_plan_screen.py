@@ -16,7 +16,8 @@ from planner.planning.difference import difference
 from planner.planning.limits import Bind, Infeasible, Nearest
 from planner.planning.option import Option, Outage, Outcome, Quality
 from planner.planning.result import Counts, Influence, Plan, PlanContext, Recommendation
-from planner.report.plan import render_plan
+from planner.report.plan import screen_of_plan
+from planner.report.screen import render_screen
 from planner.scenario.reader import read_scenario
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,6 +34,10 @@ fleet: {device: L40S, replicas: 6}
 )
 TARGET = ("ttft:p95<300ms", "chat: goodput{tpot<40ms}>=0.95")
 QUALITY = Quality(0.004, "fp8+kv_cache:fp8: measured")
+
+
+def render_plan(found, **options):
+    return render_screen(screen_of_plan(found), **options)
 
 
 def outcomes(ttft=0.241, probability=0.993):
@@ -146,6 +151,20 @@ def test_all_that_is_asked_of_the_answer_is_on_one_screen():
         assert " ".join(said.split()) in words
     assert len(text.splitlines()) <= 60
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_fleets_that_differ_in_what_their_line_leaves_out_are_told_apart():
+    both = plan().alternatives
+    one = both[0]
+    engine = one.candidate.engine.model_copy(update={"max_num_batched_tokens": 4096})
+    other = replace(one, candidate=replace(one.candidate, engine=engine))
+    text = " ".join(render_plan(plan(alternatives=(one, other))).split())
+    default = one.candidate.engine.max_num_batched_tokens
+    assert default != 4096
+    assert "max_num_batched_tokens 4096" in text
+    assert f"max_num_batched_tokens {default}" in text
+    assert "max_num_batched_tokens" not in render_plan(plan())
+    assert "max_num_seqs" not in text  # the same in both
 
 
 @pytest.mark.parametrize("width", [20, 80, 100, 250])

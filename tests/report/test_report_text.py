@@ -16,13 +16,18 @@ from records_factory import make_records
 from planner.errors import Notice
 from planner.report import numbers
 from planner.report.numbers import milliseconds
-from planner.report.text import render_text, write_text
+from planner.report.screen import render_screen, write_screen
+from planner.report.text import screen_of_result
 from planner.results.context import RunContext
 from planner.results.records import FINISHED, WAITING
 from planner.results.summary import summarise
 from planner.scenario.objectives import parse_objectives
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "simulate.txt"
+
+
+def render_text(found, **options):
+    return render_screen(screen_of_result(found), **options)
 
 
 def result(records=None, **changes):
@@ -135,14 +140,14 @@ def test_colours_appear_on_a_terminal_unless_refused(monkeypatch, tty, no_color,
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal(tty=tty)
-    write_text(result(), stream)
+    write_screen(screen_of_result(result()), stream)
     assert ("\x1b[" in stream.getvalue()) is coloured
 
 
 def test_a_pipe_without_unicode_gets_plain_characters(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal(tty=False, encoding="ascii")
-    write_text(result(), stream)
+    write_screen(screen_of_result(result()), stream)
     assert stream.getvalue().isascii()
     assert "2 x H100-SXM-80GB | llama-3.1-8b" in stream.getvalue()
 
