@@ -6,12 +6,12 @@ import re
 
 #: Stands for a blank at which no line is to be broken, until the text is laid out: one column.
 HELD = "\ue000"
-_SHARE = re.compile(r"(?<=[\d.]) (?=%)")
+_UNIT = re.compile(r"(?<=[\d.]) (?=%|tokens/step|sequences)")
 
 
 def held(text: str) -> str:
-    """Return text in which no line ends between a number and its per cent sign."""
-    return _SHARE.sub(HELD, text)
+    """Return text in which no line ends between a number and its unit: ``%`` above all."""
+    return _UNIT.sub(HELD, text)
 
 
 def laid_out(text: str) -> str:

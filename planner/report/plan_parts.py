@@ -207,9 +207,15 @@ def options(
     for each, words_of, text in zip(options, chosen[-len(options) :], said, strict=True):
         settings, mark = each.candidate.settings, "*" if each.unmeasured else ""
         words = [f"{settings.weights}/{settings.kv_cache}{mark}"]
-        words += [f"{name} {words_of[name]}" for name in differ]
-        table.add_row(plain(", ".join([fleet(each), *words])), held(plain(text)))
+        words += [_choice(name, words_of[name]) for name in differ]
+        table.add_row(held(plain(", ".join([fleet(each), *words]))), held(plain(text)))
     return table
+
+
+def _choice(name: str, value: str) -> str:
+    """Return a choice in a few words."""
+    unit = {"max_num_seqs": "sequences", "max_num_batched_tokens": "tokens/step"}.get(name)
+    return f"{name} {value}" if unit is None else f"{int(value):,} {unit}"
 
 
 def worth(option: Option) -> str:

@@ -161,10 +161,10 @@ def test_fleets_that_differ_in_what_their_line_leaves_out_are_told_apart():
     text = " ".join(render_plan(plan(alternatives=(one, other))).split())
     default = one.candidate.engine.max_num_batched_tokens
     assert default != 4096
-    assert "max_num_batched_tokens 4096" in text
-    assert f"max_num_batched_tokens {default}" in text
-    assert "max_num_batched_tokens" not in render_plan(plan())
-    assert "max_num_seqs" not in text  # the same in both
+    assert "4,096 tokens/step" in text
+    assert f"{default:,} tokens/step" in text
+    assert "tokens/step" not in render_plan(plan())
+    assert text.count(" sequences") == 1  # the plan alone says what is the same in all
 
 
 @pytest.mark.parametrize("width", [20, 80, 100, 250])
