@@ -21,7 +21,7 @@ from planner.latency.step import scaled_coefficients
 
 if TYPE_CHECKING:
     from calibrate.server import Server
-    from planner.latency.model_step import StepTime
+    from planner.latency.step_time import StepTime
     from planner.simulation.system import System
 
 #: Clients that are served one number after the other, as shares of the sequences of a batch.

@@ -20,7 +20,8 @@ import numpy as np
 import yaml
 
 from calibrate.fitted import write_profile
-from calibrate.serving.stack import experiments_of, fit_stack
+from calibrate.serving.points import experiments_of
+from calibrate.serving.stack import fit_stack
 from planner.catalog.catalogue import find_device
 from planner.spec import Spec
 from planner.validation.points.table import read_points
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from calibrate.serving.fit import Row
-    from calibrate.serving.stack import PointExperiment, StackFit
+    from calibrate.serving.points import PointExperiment
+    from calibrate.serving.stack import StackFit
 
 HERE = Path(__file__).parent
 KINDS = ("deployment", "lengths")

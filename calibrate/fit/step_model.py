@@ -11,8 +11,9 @@ import numpy as np
 
 from planner.catalog.formats import Speedup
 from planner.catalog.profile import COEFFICIENTS, Coefficient, Profile
-from planner.latency.model_step import step_batch, step_time
+from planner.latency.model_step import step_time
 from planner.latency.step import STEP_FIELDS, step_parts
+from planner.latency.step_time import step_batch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from calibrate.fitted import Fitted, write_profile
+from calibrate.serving.points import experiments_of
 from calibrate.serving.report import stack_text
-from calibrate.serving.stack import experiments_of, fit_stack
+from calibrate.serving.stack import fit_stack
 from planner.catalog.catalogue import find_device
 from planner.errors import InputError, did_you_mean
 from planner.report.calibration import calibration_json

@@ -7,11 +7,16 @@ parallelism, experts without a mixture of experts, the host without a TTFT.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from calibrate.serving.fit import Row, ServingFit, cross_validate, fit, with_coefficients
+from calibrate.serving.points import (
+    IMPOSSIBLE,
+    faster_under_more,
+    implied_reading,
+    implied_share,
+)
 from calibrate.serving.surface import SPREADS
 from planner.catalog.profile import (
     COEFFICIENTS,
@@ -22,18 +27,15 @@ from planner.catalog.profile import (
     load_profile,
 )
 from planner.errors import InputError
-from planner.latency.footprint import weight_bytes
 from planner.report.progress import part, silent
-from planner.validation.points.case import Case, case_of
 from planner.validation.points.compare import errors_of
-from planner.validation.points.deployment import UnsupportedError
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from calibrate.serving.points import PointExperiment
     from planner.catalog.devices import Device
-    from planner.validation.points.table import Point
 
 #: Where the search begins.
 START = {
@@ -68,58 +70,6 @@ WIDTHS = {
     "expert_storage": 0.3,
     "overhead_per_moe_layer": 0.7,
 }
-#: Share of its peak that no device was measured to reach in a matrix product: rows whose own
-#: latencies imply more arithmetic than this contradict themselves and are not fitted to.
-IMPOSSIBLE = 0.75
-#: Share of the TPOT under half the load below which a row contradicts the other.
-FASTER = 0.8
-
-
-@dataclass(frozen=True)
-class PointExperiment:
-    """A measured point as an experiment, each number once.
-
-    Parameters
-    ----------
-    case : Case
-        What is simulated.
-    """
-
-    case: Case
-
-    @property
-    def name(self) -> str:
-        """The row's id."""
-        return self.case.name
-
-    @property
-    def groups(self) -> Mapping[str, str]:
-        """What it can be sorted by."""
-        return self.case.groups
-
-    @property
-    def measured(self) -> Mapping[str, float]:
-        """Latencies; throughput only without them, since it follows from them.
-
-        Where all requests come at once, latencies tell how many there were: throughput only.
-        """
-        found = dict(self.case.measured)
-        if self.case.load == "all at once" and "throughput" in found:
-            return {"throughput": found["throughput"]}
-        if {"ttft", "tpot"} <= found.keys():
-            found.pop("e2e", None)
-        if len(found) > 1:
-            found.pop("throughput", None)
-        return found
-
-    @property
-    def spread(self) -> Mapping[str, float]:
-        """No row is repeated."""
-        return {}
-
-    def predict(self, profile: Profile) -> Mapping[str, float]:
-        """Return every metric as `profile` has it."""
-        return self.case.predict(profile)
 
 
 @dataclass(frozen=True)
@@ -208,19 +158,6 @@ def _errors(rows: Sequence[Row]) -> dict[str, Errors]:
     }
 
 
-def experiments_of(points: Iterable[Point]) -> list[PointExperiment]:
-    """Return the points that can be simulated and measured something."""
-    found = []
-    for point in points:
-        try:
-            each = PointExperiment(case_of(point))
-        except UnsupportedError:
-            continue
-        if each.measured:
-            found.append(each)
-    return found
-
-
 def fit_stack(
     experiments: Sequence[PointExperiment],
     by: Sequence[str] = ("deployment",),
@@ -290,27 +227,6 @@ def fit_stack(
     return StackFit(done, checked, tuple(sound), out, outside=outside)
 
 
-def faster_under_more(experiments: Sequence[PointExperiment]) -> set[str]:
-    """Return the rows whose tokens took less time than under half the load or less, by name.
-
-    Of one replica and lengths, from one source; by :data:`FASTER` of the time or less. Such a row
-    was served by an engine with other limits than its neighbours, which the table does not show.
-    """
-    groups: dict[tuple[str, ...], list[tuple[float, float, str]]] = {}
-    for each in experiments:
-        case, tpot = each.case, each.measured.get("tpot")
-        if tpot is not None and case.load == "concurrency":
-            kinds = ("dataset", "device", "engine", "deployment", "dtype", "lengths")
-            key = tuple(case.groups[kind] for kind in kinds)
-            groups.setdefault(key, []).append((case.point.numbers["load"], tpot, each.name))
-    return {
-        name
-        for rows in groups.values()
-        for load, tpot, name in rows
-        if any(less <= load / 2 and tpot <= FASTER * time for less, time, _ in rows)
-    }
-
-
 def coefficients_of(experiments: Sequence[PointExperiment]) -> list[str]:
     """Return the coefficients that these experiments can tell."""
     names = dict.fromkeys(START)
@@ -322,37 +238,3 @@ def coefficients_of(experiments: Sequence[PointExperiment]) -> list[str]:
     if not any("ttft" in each.measured for each in experiments):
         del names["request_overhead"]
     return list(names)
-
-
-def implied_share(case: Case) -> float:
-    """Return the share of the device's peak that a closed loop's own latencies imply.
-
-    By Little's law ``clients / (ttft + (osl - 1) tpot)`` requests finish per second, each of
-    which is multiplied with all active parameters once per token; 0 where that is not known.
-    """
-    measured, requests = case.measured, case.requests
-    if not requests.closed or not {"ttft", "tpot"} <= measured.keys():
-        return 0.0
-    made = case.deployment
-    output = float(requests.output_tokens.mean())
-    tokens = float(requests.prompt_tokens.mean()) + output
-    rate = requests.closed[0].clients / (measured["ttft"] + (output - 1) * measured["tpot"])
-    work = 2 * made.shape.active_linear_parameters * tokens * rate
-    peak = made.device.peaks[made.service.settings.compute_dtype]
-    return work / (peak * made.fleet.tensor_parallel)
-
-
-def implied_reading(case: Case) -> float:
-    """Return the share of the peak bandwidth that reading the weights would take alone.
-
-    Every token of a sequence waits for one reading of them; 0 with experts, few of which a small
-    batch reads, and where no time per token is known.
-    """
-    measured, made = case.measured, case.deployment
-    output = float(case.requests.output_tokens.max())
-    time = measured["e2e"] / output if "e2e" in measured and case.load == "batch" else math.inf
-    time = measured.get("tpot", time)
-    if made.shape.n_experts or not math.isfinite(time):
-        return 0.0
-    read = weight_bytes(made.shape, made.service.settings)
-    return read / (made.fleet.tensor_parallel * made.device.bandwidth * time)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from planner.latency.model_step import step_batch
 from planner.latency.step import STEP_FIELDS, step_parts
+from planner.latency.step_time import step_batch
 
 if TYPE_CHECKING:
     from planner.simulation.system import System

@@ -12,7 +12,7 @@ from planner.catalog.profile import PACKAGED, load_profile
 from planner.errors import InputError, Problem
 from planner.latency.footprint import weight_bytes
 from planner.latency.memory import KvPool, kv_pool
-from planner.latency.model_step import StepTime, step_time
+from planner.latency.model_step import step_time
 from planner.scenario.fleet import FROM_PROFILE
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation import layout
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from planner.catalog.devices import Device
     from planner.catalog.models import ModelShape
     from planner.catalog.profile import Profile
+    from planner.latency.step_time import StepTime
     from planner.scenario.fleet import Fleet
     from planner.scenario.model import Scenario
 

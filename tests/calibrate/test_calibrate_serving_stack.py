@@ -10,14 +10,13 @@ import pytest
 from command_line import is_progress, planner, script
 
 from calibrate.serving.fit import with_values
-from calibrate.serving.stack import (
-    coefficients_of,
+from calibrate.serving.points import (
     experiments_of,
     faster_under_more,
-    fit_stack,
     implied_reading,
     implied_share,
 )
+from calibrate.serving.stack import coefficients_of, fit_stack
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
 from planner.validation.points.case import case_of

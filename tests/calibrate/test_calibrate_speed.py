@@ -12,8 +12,8 @@ pytest.importorskip("transformers", reason="the engine needs the extra 'calibrat
 import calibrate.engine  # noqa: E402 - after the skip
 from calibrate.scheduling import Limits  # noqa: E402
 from calibrate.speed import Speed, at_speed, step_ratio  # noqa: E402
-from planner.latency.model_step import StepTime  # noqa: E402
 from planner.latency.step import STEP_FIELDS, scaled_coefficients, step_coefficients  # noqa: E402
+from planner.latency.step_time import StepTime  # noqa: E402
 
 STEP = StepTime(
     step_coefficients(
