@@ -149,8 +149,10 @@ class Runner:
         rows : sequence of (Candidate or None, tuple)
             Whose earlier evaluations to send along, and the arguments.
         """
+        # copies: what comes back is added to the store while later rows are still being sent, by
+        # a thread of the backend's own
         calls = [
-            (self.setup, self.store.known(each.key) if each else {}, function, args)
+            (self.setup, dict(self.store.known(each.key)) if each else {}, function, args)
             for each, args in rows
         ]
         for done in self._run(calls):

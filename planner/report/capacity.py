@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from planner.report.inputs.limited import Limited
-from planner.report.numbers import UNBOUNDED, milliseconds, percent, rate
+from planner.report.numbers import UNBOUNDED, duration, percent, rate
 from planner.report.plain import held, laid_out, plain
 from planner.report.screen import MIN_WIDTH
 from planner.report.tables import text_table
@@ -124,8 +124,7 @@ def _value(outcome: Missed | Objective) -> str:
         return UNBOUNDED
     if outcome.objective.startswith("goodput"):
         return percent(outcome.value, 2)
-    text = milliseconds(outcome.value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(outcome.value)
 
 
 def _objectives(found: Limited) -> list[str]:

@@ -31,6 +31,18 @@ def milliseconds(seconds: float | None) -> str:
     return f"{value:,.{_decimals(value)}f}"
 
 
+def duration(seconds: float | None) -> str:
+    """Return seconds as :func:`milliseconds`, with the unit.
+
+    Examples
+    --------
+    >>> [duration(each) for each in (0.0271828, 123.4, None)]
+    ['27.2 ms', '123 s', '*']
+    """
+    text = milliseconds(seconds)
+    return text if seconds is None or text.endswith("s") else f"{text} ms"
+
+
 def interval(estimate: Estimate) -> str:
     """Return the ends of the interval in milliseconds, ``*`` for one that is not bounded.
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from planner.planning.binds import GIVEN
 from planner.planning.difference import facts_of
 from planner.planning.result import MOST_HEADROOM
-from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, sure
+from planner.report.numbers import NOTHING, UNBOUNDED, duration, milliseconds, percent, sure
 from planner.report.plain import held, plain
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def _value(outcome: Outcome, value: float | None) -> str:
         return UNBOUNDED
     if outcome.is_share:
         return percent(value, 2)
-    text = milliseconds(value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(value)
 
 
 def facts(plan: Plan) -> RenderableType:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from planner import __version__
-from planner.report.numbers import milliseconds, percent
+from planner.report.numbers import duration, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def _worst(rows: list[Row]) -> Table:
 
 
 def _shown(metric: str, value: float) -> str:
-    return f"{value:,.0f} tok/s" if metric == "throughput" else f"{milliseconds(value)} ms"
+    return f"{value:,.0f} tok/s" if metric == "throughput" else duration(value)
 
 
 def _reasons(unsupported: Mapping[str, int]) -> Table:

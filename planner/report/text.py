@@ -12,6 +12,7 @@ from planner.report.numbers import (
     NOTHING,
     UNBOUNDED,
     count,
+    duration,
     interval,
     milliseconds,
     percent,
@@ -170,8 +171,7 @@ def _measured(outcome: Outcome) -> str:
         return UNBOUNDED
     if outcome.is_share:
         return percent(outcome.value, 2)
-    text = milliseconds(outcome.value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(outcome.value)
 
 
 def _within(outcome: Outcome) -> bool:

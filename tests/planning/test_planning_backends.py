@@ -7,9 +7,12 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from command_line import planner, process, refused
+
+from planner.planning.runner import Done, Runner
 
 
 def without_method(plan):
@@ -32,6 +35,30 @@ def test_a_dask_cluster_of_two_workers_finds_the_same_plan(planned, tmp_path, cl
     here = planned(store=tmp_path / "a.jsonl")
     there = planned(store=tmp_path / "b.jsonl", backend="dask", scheduler=cluster)
     assert without_method(here) == without_method(there)
+
+
+def test_what_is_sent_does_not_change_while_results_come_in():
+    """The store grows between two results; a backend may still be sending what was asked for."""
+    known, sent = {"before": 1.0}, []
+
+    class Store:
+        def known(self, _key):
+            return known
+
+        def add(self, new):
+            known.update(new)
+
+    def parallel(calls):
+        for _function, args, _options in calls:
+            sent.append(args[1])
+            yield Done(None, {f"new {len(sent)}": 2.0})
+
+    runner = Runner(None, Store())
+    runner._parallel = parallel
+    rows = [(SimpleNamespace(key="a"), ())] * 3
+    assert list(runner.map(len, rows)) == [None] * 3
+    assert len(known) == 4
+    assert sent == [{"before": 1.0}] * 3
 
 
 def test_a_dead_scheduler_is_an_error_within_seconds(small):

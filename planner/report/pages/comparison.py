@@ -17,7 +17,7 @@ from planner.report.document import (
     Section,
     Table,
 )
-from planner.report.numbers import NOTHING, count, milliseconds, percent, rate, signed_percent
+from planner.report.numbers import NOTHING, count, duration, percent, rate, signed_percent
 from planner.report.pages.sources import command_section
 
 if TYPE_CHECKING:
@@ -166,5 +166,4 @@ def _value(row: ComparedRow, value: float | None) -> str:
         return NOTHING
     if row.unit != "s":
         return rate(value)
-    text = milliseconds(value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(value)

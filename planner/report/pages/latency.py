@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.charts import latency as charts
 from planner.report.document import Cell, Chart, Column, Section, Table
-from planner.report.numbers import NOTHING, UNBOUNDED, interval, milliseconds, percent
+from planner.report.numbers import NOTHING, UNBOUNDED, duration, interval, milliseconds, percent
 from planner.report.pages.objectives import marks
 from planner.results.intervals import Estimate
 from planner.results.metrics import PARTS_METRICS, PARTS_STATISTICS, STATISTICS
@@ -120,8 +120,7 @@ def cdf_chart(
 
 def _words(seconds: float | None) -> str:
     """Return a latency with its unit."""
-    text = milliseconds(seconds)
-    return "not known" if seconds is None else text if text.endswith("s") else f"{text} ms"
+    return "not known" if seconds is None else duration(seconds)
 
 
 def _labelled(name: str, mark: charts.Mark) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from planner.errors import InputError
 from planner.report.charts.latency import Mark
 from planner.report.document import Cell, Column, Table
-from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent
+from planner.report.numbers import NOTHING, UNBOUNDED, duration, percent
 from planner.scenario.objectives import GoodputObjective, LatencyObjective, parse_objectives
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _row(outcome: Objective, *, steady: bool) -> tuple[Cell, ...]:
             return UNBOUNDED
         if share:
             return percent(value, 2)
-        text = milliseconds(value)
-        return text if text.endswith("s") else f"{text} ms"
+        return duration(value)
 
     interval = NOTHING
     if outcome.low is not None or outcome.high is not None:

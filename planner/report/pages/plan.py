@@ -16,7 +16,7 @@ from planner.report.document import (
     Table,
     Words,
 )
-from planner.report.numbers import NOTHING, UNBOUNDED, left, milliseconds, percent, sure
+from planner.report.numbers import NOTHING, UNBOUNDED, duration, left, milliseconds, percent, sure
 from planner.report.pages.curves import point_charts, points_table
 from planner.report.pages.fleet import fleet_section
 from planner.report.pages.latency import latency_section, parts_section
@@ -179,8 +179,7 @@ def _value(outcome: Predicted, value: float | None) -> str:
         return UNBOUNDED
     if outcome.objective.startswith("goodput"):
         return percent(value, 2)
-    text = milliseconds(value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(value)
 
 
 def _difference(found: Planned) -> Table:

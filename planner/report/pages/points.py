@@ -18,7 +18,7 @@ from planner.report.document import (
     Section,
     Table,
 )
-from planner.report.numbers import count, milliseconds, percent, rate, signed_percent
+from planner.report.numbers import count, duration, percent, rate, signed_percent
 from planner.report.pages.sources import command_section
 
 if TYPE_CHECKING:
@@ -233,8 +233,7 @@ def worst_table(rows: Rows) -> Table:
 def _value(metric: str, value: float) -> str:
     if metric == "throughput":
         return f"{rate(value)} tokens/s"
-    text = milliseconds(value)
-    return text if text.endswith("s") else f"{text} ms"
+    return duration(value)
 
 
 def _unsupported(found: ValidatedPoints) -> Table:
