@@ -49,7 +49,12 @@ def headline(found: Limited) -> str:
     if found.ends_at != "most" and found.confidence is not None:
         said += f", {percent(found.confidence)} interval {low} to {high}"
     elif found.ends_at != "most":
-        said += f", without an interval: surely met up to {low}, surely missed from {high}"
+        known = (
+            (found.ends[0], f"surely met up to {low}"),
+            (found.ends[1], f"surely missed from {high}"),
+        )
+        sure = ", ".join(text for end, text in known if end is not None)
+        said += f", without an interval{': ' if sure else ''}{sure}"
     if found.per_replica is not None and found.replicas != 1:
         said += f"; {rate(found.per_replica)} for each of {found.replicas} replicas"
     return said

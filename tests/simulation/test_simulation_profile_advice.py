@@ -3,6 +3,7 @@
 import pytest
 from command_line import LLM
 
+from planner.catalog.catalogue import find_device
 from planner.catalog.profile import PACKAGED, load_profile
 from planner.scenario.reader import read_scenario
 from planner.simulation.provenance import fitted_profile, profile_line
@@ -26,7 +27,7 @@ def system(*changes):
                 "service.settings.weights=fp8",
                 "fleet.tensor_parallel=4",
             ],
-            "",
+            "h100-sxm-vllm-minimax",  # experts in FP8 as well
         ),
         (["fleet.device=L4"], ""),
         (["service.profile=h100-sxm-vllm"], ""),  # it is used already
@@ -50,9 +51,11 @@ def test_what_is_named_can_be_used_in_its_place(name):
     if evidence is None or profile.engine != "vllm":
         return
     model, weights = evidence.models[0], evidence.formats[0]
+    link = find_device(profile.device).link
+    joined = 1 if link is None else min(8, link.devices)
     changes = [
         f"service.model={model}", f"service.settings.weights={weights}",
-        f"fleet.device={profile.device}", "fleet.tensor_parallel=8",
+        f"fleet.device={profile.device}", f"fleet.tensor_parallel={joined}",
     ]  # fmt: skip
     found = fitted_profile(system(*changes))
     assert model in load_profile(found).evidence.models
