@@ -10,7 +10,7 @@ take so many times as long.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from calibrate.measure.stretches import stretches_of
 from planner.latency.step import scaled_coefficients
 
 if TYPE_CHECKING:
+    from calibrate.scheduling import Limits
     from calibrate.server import Server
     from planner.latency.step_time import StepTime
     from planner.simulation.system import System
@@ -65,32 +66,63 @@ class Speed:
         )
 
 
-def step_ratio(server: Server, step: StepTime) -> float:
-    """Serve clients for some seconds, and return the time of their steps over the predicted one.
-
-    Time in which the engine had nothing to do counts on neither side. It is a ratio of sums, not a
-    mean of ratios: what interrupts a step slows the machine as well.
+@dataclass
+class Speedometer:
+    """Reads the speed of the machine, again and again, off steps that are alike each time.
 
     Parameters
     ----------
-    server : Server
-        What serves.
     step : StepTime
         What a step is predicted to take.
+    longest : int
+        Of the clients' sequences; their lengths follow from it, whatever room the server has.
+        [tokens]
+    ratios : list of float
+        What was read so far. [-]
     """
-    vocabulary = int(server.runner.model.config.vocab_size)
-    longest = min(server.limits.max_model_len, server.runner.max_model_len)
-    limits = replace(server.limits, max_model_len=longest)
-    measured = predicted = 0.0
-    for share in _CLIENTS:
-        clients = max(1, round(share * limits.max_num_seqs))
-        steps = serve_clients(server.runner, limits, clients, _EACH_S, vocabulary)
-        for stretch in stretches_of(steps):
-            measured += stretch.seconds
-            predicted += math.fsum(
-                step.seconds(each.prefill, each.decode) for each in stretch.steps
-            )
-    return measured / predicted
+
+    step: StepTime
+    longest: int
+    ratios: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, server: Server, step: StepTime) -> Speedometer:
+        """Return one whose clients' sequences are as long as `server` has room for now."""
+        return cls(step, min(server.limits.max_model_len, server.runner.max_model_len))
+
+    def read(self, server: Server) -> None:
+        """Serve clients for some seconds, and note the time of their steps over the predicted one.
+
+        Time in which the engine had nothing to do counts on neither side. It is a ratio of sums,
+        not a mean of ratios: what interrupts a step slows the machine as well.
+
+        Parameters
+        ----------
+        server : Server
+            What serves, with room for sequences of :attr:`longest`.
+        """
+        vocabulary = int(server.runner.model.config.vocab_size)
+        measured = predicted = 0.0
+        for share in _CLIENTS:
+            clients = max(1, round(share * server.limits.max_num_seqs))
+            limits = self._limits(server.limits, clients)
+            steps = serve_clients(server.runner, limits, clients, _EACH_S, vocabulary)
+            for stretch in stretches_of(steps):
+                measured += stretch.seconds
+                predicted += math.fsum(
+                    self.step.seconds(each.prefill, each.decode) for each in stretch.steps
+                )
+        self.ratios.append(measured / predicted)
+
+    def _limits(self, limits: Limits, clients: int) -> Limits:
+        """Return `limits` for so many clients: a static batch of more would never fill."""
+        size = min(limits.batch_size, clients)
+        return replace(limits, max_model_len=self.longest, batch_size=size)
+
+    @property
+    def speed(self) -> Speed:
+        """What all readings say together, of which there must be one."""
+        return Speed(tuple(self.ratios))
 
 
 def at_speed(system: System, speed: Speed) -> System:

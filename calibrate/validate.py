@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,34 +12,23 @@ import torch
 
 from calibrate.measure.fingerprint import fingerprint
 from calibrate.measure.header import same_machine
+from calibrate.programme import Programme
 from calibrate.server import Server
-from calibrate.speed import SERVED_S, Speed, at_speed, step_ratio
+from calibrate.speed import SERVED_S, Speedometer, at_speed
 from planner.errors import InputError, Problem
 from planner.report.progress import span
 from planner.scenario.service import LlmService
 from planner.simulation.provenance import profile_line
-from planner.simulation.run import admissible, run_llm
-from planner.simulation.saturation import (
-    backlog,
-    finish_backlog,
-    finish_rate,
-    saturation_per_replica,
-)
+from planner.simulation.saturation import finish_backlog, finish_rate
 from planner.simulation.system import build_system
 from planner.validation.compare import Comparison, Row, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from planner.catalog.profile import Profile
     from planner.results.records import Records
     from planner.scenario.model import Scenario
-    from planner.simulation.run import Admissible
     from planner.simulation.system import System
-    from planner.traffic.requests import Requests
-
-#: Backlog that the saturation rate is measured with: its seconds, and its least requests per slot.
-BACKLOG_S, BACKLOG_PER_SLOT = 20.0, 8
 
 
 @dataclass(frozen=True)
@@ -57,32 +45,6 @@ class Validation:
 
     comparisons: tuple[Comparison, ...]
     facts: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Load:
-    """A rate at which a scenario is simulated and served.
-
-    Parameters
-    ----------
-    label : str
-        What to call it.
-    scenario : Scenario
-        At this rate, without a network.
-    drawn : Requests
-        As the scenario sends them.
-    taken : Admissible
-        What of them the engine takes.
-    """
-
-    label: str
-    scenario: Scenario
-    drawn: Requests
-    taken: Admissible
-
-    def simulate(self, system: System) -> Records:
-        """Return what a simulation makes of it."""
-        return run_llm(self.scenario, system, self.drawn, replication=0)
 
 
 def validate(
@@ -128,56 +90,73 @@ def validate(
     system = build_system(scenario)
     base = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
     server = Server.start(scenario, system, [base])
-    ratios: list[float] = []
-    mine = is_of_here(system.profile, server.device)
-
-    def measure_speed() -> None:
-        if mine:
-            say(f"speed of the machine: {SERVED_S:.0f} s")
-            ratios.append(step_ratio(server, system.step))
-
-    measure_speed()
-    now = at_speed(system, Speed(tuple(ratios))) if ratios else system
-    saturation = saturation_per_replica(now, base)
-    at = [_load(scenario, system, saturation, share) for share in loads or (None,)]
-    n = max(int(BACKLOG_S * saturation), BACKLOG_PER_SLOT * server.limits.max_num_seqs)
-    waiting = backlog(system, base, n)
-    server = server.with_room_for([*(load.taken.requests for load in at), waiting, base])
+    meter = Speedometer.of(server, system.step) if is_of_here(system, server) else None
+    _read(meter, server, say)
+    programme = Programme.planned(scenario, _now(system, meter), base, loads)
+    server = server.with_room_for([*programme.requests, base])
     server.warm_up()
-    measured: list[list[Records]] = [[] for _ in at]
-    rates: list[float] = []
-    each_s = sum(load.drawn.end_s for load in at) + n / saturation + SERVED_S * mine
+    measured = _measure(server, programme, meter, runs=runs, say=say)
+    comparisons = tuple(_compared(programme, measured, system, meter))
+    facts = facts_of(scenario, system, server, saturation=programme.saturation, runs=runs)
+    return Validation(comparisons, facts if meter is None else facts | {"speed": str(meter.speed)})
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured, round by round: records of each load, and rates of the backlog."""
+
+    records: list[list[Records]]
+    rates: list[float]
+
+
+def _measure(
+    server: Server,
+    programme: Programme,
+    meter: Speedometer | None,
+    *,
+    runs: int,
+    say: Callable[[str], None],
+) -> _Measured:
+    """Serve the programme `runs` times, and read the speed after each."""
+    found = _Measured([[] for _ in programme.loads], [])
+    waiting = programme.waiting
+    each_s = programme.round_s + (0.0 if meter is None else SERVED_S)
     for run in range(1, runs + 1):
         say(f"run {run} of {runs}: about {span((runs - run + 1) * each_s)} left")
-        for load, records in zip(at, measured, strict=True):
+        for load, records in zip(programme.loads, found.records, strict=True):
             say(f"run {run} of {runs}, {load.label}: {load.drawn.end_s:.0f} s")
             records.append(server.serve(load.taken.requests, load.taken.rejected))
-        say(f"run {run} of {runs}, backlog: {n / saturation:.0f} s")
-        rates.append(finish_rate(server.serve(waiting, np.zeros(n, bool)).finished_s))
-        measure_speed()
-    speed = Speed(tuple(ratios)) if ratios else None
-    found = _compared(at, measured, waiting=waiting, rates=rates, system=system, speed=speed)
-    facts = facts_of(scenario, system, server, saturation=saturation, runs=runs, speed=speed)
-    return Validation(tuple(found), facts)
+        say(f"run {run} of {runs}, backlog: {programme.backlog_s:.0f} s")
+        finished = server.serve(waiting, np.zeros(len(waiting), bool)).finished_s
+        found.rates.append(finish_rate(finished))
+        _read(meter, server, say)
+    return found
+
+
+def _read(meter: Speedometer | None, server: Server, say: Callable[[str], None]) -> None:
+    """Read the speed of the machine, if its profile is of here."""
+    if meter is not None:
+        say(f"speed of the machine: {SERVED_S:.0f} s")
+        meter.read(server)
+
+
+def _now(system: System, meter: Speedometer | None) -> System:
+    """Return `system` at the speed of the machine, if that was read."""
+    return system if meter is None else at_speed(system, meter.speed)
 
 
 def _compared(
-    loads: Sequence[Load],
-    measured: Sequence[Sequence[Records]],
-    *,
-    waiting: Requests,
-    rates: Sequence[float],
-    system: System,
-    speed: Speed | None,
+    programme: Programme, measured: _Measured, system: System, meter: Speedometer | None
 ) -> Iterator[Comparison]:
     """Yield predictions beside measurements: of every load, and of the saturation rate."""
-    now = system if speed is None else at_speed(system, speed)
-    for load, records in zip(loads, measured, strict=True):
-        by_profile = None if speed is None else load.simulate(system)
+    now = _now(system, meter)
+    for load, records in zip(programme.loads, measured.records, strict=True):
+        by_profile = None if meter is None else load.simulate(system)
         yield compare(load.label, load.simulate(now), records, by_profile)
+    waiting = programme.waiting
     expected = finish_rate(finish_backlog(now, waiting))
-    by_rate = None if speed is None else finish_rate(finish_backlog(system, waiting))
-    row = Row("requests", "", "1/s", expected, tuple(rates), by_rate)
+    by_rate = None if meter is None else finish_rate(finish_backlog(system, waiting))
+    row = Row("requests", "", "1/s", expected, tuple(measured.rates), by_rate)
     yield Comparison("saturation", math.nan, len(waiting), (row,))
 
 
@@ -211,46 +190,30 @@ def _not_in_an_engine(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(message, f"fleet.{key}")
 
 
-def _load(scenario: Scenario, system: System, saturation: float, share: float | None) -> Load:
-    """Return `scenario` at a share of the saturation rate, or as it is, with its requests."""
-    traffic = scenario.traffic
-    if share is not None:
-        traffic = traffic.model_copy(update={"rate": share * saturation})
-    label = "as written" if share is None else f"{100 * share:g} %"
-    scenario = scenario.model_copy(update={"traffic": traffic})
-    requests = traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
-    return Load(label, scenario, requests, admissible(requests, system))
-
-
-def is_of_here(profile: Profile, device: torch.device) -> bool:
+def is_of_here(system: System, server: Server) -> bool:
     """Return whether a profile was measured on this machine, with its software and threads."""
-    here = fingerprint(device).text
-    return profile.fingerprint is not None and same_machine(profile.fingerprint, here, threads=True)
+    measured_on = system.profile.fingerprint
+    here = fingerprint(server.device).text
+    return measured_on is not None and same_machine(measured_on, here, threads=True)
 
 
 def facts_of(
-    scenario: Scenario,
-    system: System,
-    server: Server,
-    *,
-    saturation: float,
-    runs: int,
-    speed: Speed | None,
+    scenario: Scenario, system: System, server: Server, *, saturation: float, runs: int
 ) -> dict[str, str]:
     """Return what was run and on what."""
     device, profile = server.device, profile_line(system)
     measured_on = system.profile.fingerprint
-    if measured_on is not None and not is_of_here(system.profile, device):
+    if measured_on is not None and not is_of_here(system, server):
         profile += f"; NOT of this machine, its software and threads, but of {measured_on}"
-    name = platform.processor() or platform.machine()
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+    name = fingerprint(device).device
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        name += f", {threads} thread{'s' if threads > 1 else ''}"
     return {
         "scenario": f"{scenario.name}, {system.service.engine.scheduler.kind}",
         "load": f"of the predicted saturation, {saturation:.3g} req/s",
         "runs": f"{runs}, of the same requests; spread is their standard deviation",
         "engine": f"{server.about}; torch {torch.__version__}",
-        "device": f"{name}, {torch.get_num_threads()} threads",
+        "device": name,
         "profile": profile,
-        **({} if speed is None else {"speed": str(speed)}),
     }

@@ -11,7 +11,7 @@ pytest.importorskip("transformers", reason="the engine needs the extra 'calibrat
 
 import calibrate.engine  # noqa: E402 - after the skip
 from calibrate.scheduling import Limits  # noqa: E402
-from calibrate.speed import Speed, at_speed, step_ratio  # noqa: E402
+from calibrate.speed import Speed, Speedometer, at_speed  # noqa: E402
 from planner.latency.step import STEP_FIELDS, scaled_coefficients, step_coefficients  # noqa: E402
 from planner.latency.step_time import StepTime  # noqa: E402
 
@@ -66,26 +66,52 @@ class Machine:
     model = SimpleNamespace(config=SimpleNamespace(vocab_size=100))
 
     def __init__(self, slower):
-        self.slower, self.sizes = slower, []
+        self.slower, self.work = slower, []
 
     def step(self, chunks):
         prefill = [
             (len(c.token_ids), c.start) for c in chunks if len(c.token_ids) > 1 or not c.start
         ]
         decode = [c.start for c in chunks if len(c.token_ids) == 1 and c.start]
-        self.sizes.append(len(chunks))
+        self.work.append((prefill, decode))
         Clock.time += self.slower * STEP.seconds(prefill, decode)
         return [7 if c.sample else -1 for c in chunks]
 
+    @property
+    def sizes(self):
+        return [len(prefill) + len(decode) for prefill, decode in self.work]
 
+
+def limits_of(scheduler):
+    if scheduler == "static":  # as large as the engine allows, and patient
+        return dataclasses.replace(LIMITS, scheduler="static", batch_size=8, timeout=60.0)
+    return dataclasses.replace(LIMITS, scheduler=scheduler)
+
+
+@pytest.mark.parametrize("scheduler", ["chunked", "prefill_first", "static"])
 @pytest.mark.parametrize("slower", [0.5, 1.0, 1.016, 3.0])
-def test_the_factor_by_which_all_steps_are_slower_is_found(slower):
+def test_the_factor_by_which_all_steps_are_slower_is_found(slower, scheduler):
     machine = Machine(slower)
-    found = step_ratio(SimpleNamespace(runner=machine, limits=LIMITS), STEP)
-    assert found == pytest.approx(slower, rel=1e-3)  # waits below a millisecond count as work
+    server = SimpleNamespace(runner=machine, limits=limits_of(scheduler))
+    meter = Speedometer.of(server, STEP)
+    meter.read(server)
+    assert meter.speed.factor == pytest.approx(slower, rel=1e-3)  # waits below 1 ms count as work
     assert min(machine.sizes) == 1
     assert max(machine.sizes) == 4  # half of the sequences of a batch
     assert len(machine.sizes) > 300 / slower
+
+
+@pytest.mark.parametrize("scheduler", ["chunked", "prefill_first", "static"])
+def test_every_reading_is_of_the_same_steps_whatever_room_the_server_has(scheduler):
+    limits = limits_of(scheduler)
+    small, large = Machine(1.0), Machine(1.0)
+    small.max_model_len = 300
+    meter = Speedometer.of(SimpleNamespace(runner=small, limits=limits), STEP)
+    for machine in (small, large):
+        Clock.time = 0.0
+        meter.read(SimpleNamespace(runner=machine, limits=limits))
+    assert small.work == large.work
+    assert meter.ratios[0] == meter.ratios[1]
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.016, 2.0])

@@ -14,10 +14,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibrate'")
 pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
 
+import calibrate.programme  # noqa: E402 - after the skip
 import calibrate.validate as module  # noqa: E402 - after the skip
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.models.load import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
+from calibrate.speed import Speedometer  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402
 from planner.errors import InputError  # noqa: E402
@@ -130,12 +132,12 @@ def test_a_profile_of_another_machine_or_number_of_threads_is_flagged(file):
     ):
         profile = system.profile.model_copy(update={"fingerprint": measured_on})
         other = dataclasses.replace(system, profile=profile)
-        facts = module.facts_of(scenario, other, server, saturation=1.0, runs=3, speed=None)
+        facts = module.facts_of(scenario, other, server, saturation=1.0, runs=3)
         assert ("NOT of this machine, its software" in facts["profile"]) == flagged
 
 
 def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
-    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
     said = []
     found = validate(load(file), loads=(0.3, 0.6), runs=2, threads=1, say=said.append)
     assert [each.label for each in found.comparisons] == ["30 %", "60 %", "saturation"]
@@ -146,7 +148,8 @@ def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
         assert len(row.runs) == 2
     ttft = next(row for row in low.rows if row.metric == "ttft")
     assert ttft.predicted < 1  # the network is left out on both sides
-    assert "1 threads" in found.facts["device"]
+    here = fingerprint(torch.device("cpu")).device
+    assert found.facts["device"] == f"{here}, 1 thread"
     assert torch.__version__ in found.facts["engine"]
     assert [line.split(":")[0] for line in said] == [
         f"run {run} of 2{what}" for run in (1, 2) for what in ("", ", 30 %", ", 60 %", ", backlog")
@@ -158,10 +161,12 @@ def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
 
 
 def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeypatch):
-    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
     monkeypatch.setattr(module, "is_of_here", lambda *_: True)
     ratios = iter((0.5, 0.7, 0.6))
-    monkeypatch.setattr(module, "step_ratio", lambda *_: next(ratios))
+    monkeypatch.setattr(
+        Speedometer, "read", lambda meter, _server: meter.ratios.append(next(ratios))
+    )
     said = []
     found = validate(load(file), loads=(0.3,), runs=2, threads=1, say=said.append)
     load_, saturation = found.comparisons
@@ -176,8 +181,8 @@ def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeyp
 
 
 def test_a_profile_of_elsewhere_predicts_as_it_is(file, monkeypatch):
-    monkeypatch.setattr(module, "BACKLOG_S", 1.0)
-    monkeypatch.setattr(module, "step_ratio", lambda *_: pytest.fail("it is not of this machine"))
+    monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(Speedometer, "read", lambda *_: pytest.fail("it is not of this machine"))
     found = validate(load(file), runs=1, threads=1)
     assert "speed" not in found.facts
     assert all(row.by_profile is None for each in found.comparisons for row in each.rows)
