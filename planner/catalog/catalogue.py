@@ -30,6 +30,7 @@ def model_names() -> list[str]:
     return list(_models())
 
 
+@functools.cache
 def find_device(name: str) -> Device:
     """Return the device called `name`, without regard to case or punctuation.
 
@@ -46,6 +47,7 @@ def find_device(name: str) -> Device:
     return _device(found)
 
 
+@functools.cache
 def find_model(name: str) -> ModelShape:
     """Return the model called `name`, by catalogue name, alias or Hugging Face repository.
 

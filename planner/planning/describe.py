@@ -57,10 +57,25 @@ def price(cost: float) -> str:
     return f"${cost:,.2f}/h"
 
 
-def option(search: Search, verified: Verified, trade: str = "") -> Option:
-    """Return a verified fleet as it is reported."""
+def option(
+    search: Search, verified: Verified, trade: str = "", *, spares: int | None = None
+) -> Option:
+    """Return a verified fleet as it is reported, with as many spares as are asked for.
+
+    Parameters
+    ----------
+    search : Search
+        That verified it.
+    verified : Verified
+        Without spares.
+    trade : str
+        Against the recommendation.
+    spares : int, optional
+        In place of those that the constraints ask for.
+    """
     entry, replicas = verified.entry, verified.replicas
-    spares = search.constraints.spares_for(replicas)
+    if spares is None:
+        spares = search.constraints.spares_for(replicas)
     cost = entry.price * (replicas + spares)
     watts = None if entry.watts is None else entry.watts * (replicas + spares)
     millions = verified.found.output_tokens_per_s * 3600 / 1e6

@@ -42,6 +42,8 @@ def facts_of(one: Candidate, replicas: int) -> dict[str, str]:
     """Return what a fleet is, in words, by the name of each choice."""
     pruning = one.settings.pruning
     pruned = pruning.pattern if not pruning.rate else f"{pruning.pattern} {pruning.rate:.0%}"
+    computes = one.settings.compute_dtype
+    usual = one.settings.model_copy(update={"activations": None}).compute_dtype
     return {
         "device": one.device_name,
         "replicas": str(replicas),
@@ -49,7 +51,7 @@ def facts_of(one: Candidate, replicas: int) -> dict[str, str]:
         "pipeline_parallel": str(one.pipeline_parallel),
         "weights": one.settings.weights,
         "kv_cache": one.settings.kv_cache,
-        "activations": one.settings.activations or "as weights",
+        "activations": "as weights" if computes == usual else computes,
         "pruning": pruned,
         "launch": one.settings.launch,
         "scheduler": one.engine.scheduler.kind,

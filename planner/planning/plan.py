@@ -113,7 +113,7 @@ def plan(
         pareto=parts.pareto,
         counts=Counts(len(space), dict(search.counts().most_common()), len(search.simulated)),
         infeasible=why,
-        today=None if today is None else option(search, today),
+        today=None if today is None else option(search, today, spares=0),
         difference=difference_of(scenario, parts.recommendation),
         sensitivity=parts.sensitivity,
         simulation=parts.simulation,

@@ -125,6 +125,22 @@ def test_today_is_compared_with_the_plan(planned):
     assert changed.keys() <= {"device", "replicas", "weights"}
 
 
+def test_today_has_the_replicas_of_the_scenario_and_no_spares(planned):
+    bare, spared = (planned(f"plan.spares={n}").today for n in (0, 2))
+    assert (spared.replicas, spared.spares, spared.devices) == (6, 0, 6)
+    assert spared.usd_per_hour == bare.usd_per_hour
+    assert (spared.watts, spared.probability) == (bare.watts, bare.probability)
+
+
+def test_activations_that_weights_compute_in_anyway_are_no_change(planned):
+    changed = planned("plan.weights=[fp8]", "plan.activations=[fp8]").difference
+    assert {each.name for each in changed} == {"replicas", "weights"}
+    other = planned("plan.weights=[fp8]", "plan.activations=[bf16]").difference
+    assert ("+", "activations", "", "bf16") in {
+        (each.sign, each.name, each.before, each.after) for each in other
+    }
+
+
 def test_no_plan_beside_the_recommendation_is_better_in_everything(planned):
     plan = planned("plan.weights=[bf16, fp8, int8]")
     best = plan.recommendation.option
