@@ -14,7 +14,7 @@ from planner.limits import check_memory, check_window
 from planner.results.checked import Checked, KvCache
 from planner.results.context import RunContext
 from planner.results.records import REJECTED
-from planner.results.summary import Result, summarise
+from planner.results.summary import summarise
 from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
 from planner.simulation.kernels.compiled import is_compiled
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from planner.results.records import Records
+    from planner.results.result import Result
     from planner.scenario.model import Scenario
     from planner.simulation.control import Control
     from planner.traffic.requests import Requests

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from planner.planning.store import Store
     from planner.planning.verify import Verified
     from planner.results.objectives import Outcome as Measured
-    from planner.results.summary import Result
+    from planner.results.result import Result
     from planner.scenario.model import Scenario
     from planner.scenario.objectives import Objective
 

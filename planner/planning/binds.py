@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from planner.planning.search import Search
     from planner.planning.sizing import Entry
     from planner.planning.verify import Verified
-    from planner.results.summary import ClassResult, Result
+    from planner.results.result import ClassResult, Result
 
 #: Share of the KV blocks in use from which on waiting is for them.
 KV_FULL = 0.9

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from planner.planning.knobs import Knob
-    from planner.results.summary import Result
+    from planner.results.result import Result
     from planner.scenario.model import Scenario
 
 #: Halvings below the scenario's own rate, and doublings above it, before the search gives up.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from planner.planning.loads import LoadPoint
     from planner.results.objectives import Outcome
-    from planner.results.summary import Result
+    from planner.results.result import Result
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1

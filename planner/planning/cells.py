@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.results.summary import ClassResult, Result
+    from planner.results.result import ClassResult, Result
 
 #: Parts of a cell that a flat row has as they are.
 PLAIN = (

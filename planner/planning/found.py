@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from planner.planning.probability import Edge, Tally, joint, merged
+from planner.results.measured import Measured
 from planner.results.metrics import finished_in_window
 from planner.results.objectives import goodput_counts, may_be_refused, refused_share
 from planner.results.records import FINISHED
-from planner.results.samples import REQUEST_METRICS, Measured
+from planner.results.samples import REQUEST_METRICS
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from planner.planning.evaluation import Evaluator
     from planner.planning.search import Search
     from planner.planning.verify import Verified
-    from planner.results.summary import Result
+    from planner.results.result import Result
 
 #: Rates at which a recommended fleet is simulated, as shares of what it sustains: closer together
 #: where latencies turn up.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from planner.planning.limits import Bind, Infeasible
     from planner.planning.loads import LoadPoint
     from planner.planning.option import Option, Outage
-    from planner.results.summary import Result
+    from planner.results.result import Result
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1

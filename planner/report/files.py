@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from planner.results.records import Records
-    from planner.results.summary import Result
+    from planner.results.result import Result
 
 #: Files of a run. The last marks a directory as ours.
 FILES = ("scenario.yaml", "summary.json", "requests.csv.gz", "run.json")

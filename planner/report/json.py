@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.results.summary import Result
+    from planner.results.result import Result
 
 #: An array of numbers over several lines. No string holds a line end: JSON escapes them.
 _NUMBER = r"(?:-?[\d.eE+-]+|null)"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from planner.results.objectives import Outcome
-    from planner.results.summary import ClassResult, Result
+    from planner.results.result import ClassResult, Result
 
 
 def screen_of_result(result: Result) -> Iterator[RenderableType]:

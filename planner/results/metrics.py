@@ -11,8 +11,9 @@ from planner.results.attribution import Attributed, attribute
 from planner.results.bootstrap import BlockBootstrap
 from planner.results.course import distribution
 from planner.results.intervals import Replications
+from planner.results.measured import Measured
 from planner.results.records import FINISHED, REJECTED, RUNNING, WAITING
-from planner.results.samples import METRICS, Measured, Requests
+from planner.results.samples import METRICS, Requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

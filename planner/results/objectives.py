@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from planner.results.intervals import UNKNOWN
+from planner.results.measured import Measured
 from planner.results.records import FINISHED, REJECTED
-from planner.results.samples import Measured
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.results.measured import Measured
 from planner.results.metrics import finished_in_window
-from planner.results.samples import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,8 @@ from calibrate.speed import Speedometer  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402
 from planner.errors import InputError  # noqa: E402
+from planner.results.measured import Measured  # noqa: E402
 from planner.results.records import FINISHED, REJECTED  # noqa: E402
-from planner.results.samples import Measured  # noqa: E402
 from planner.scenario.reader import load_scenario  # noqa: E402
 from planner.simulation.run import admissible, run_llm  # noqa: E402
 from planner.simulation.system import build_system  # noqa: E402

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from records_factory import SHARES_FIRST, make_records
 
 from planner.results.attribution import Attributed, attribute
+from planner.results.measured import Measured
 from planner.results.records import PARTS
-from planner.results.samples import Measured
 
 
 def attributed(records, metric="ttft"):
