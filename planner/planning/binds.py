@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from planner.planning.constraints import RELAXED
 from planner.planning.describe import named, outcomes, price
+from planner.planning.entries import BEYOND
 from planner.planning.limits import Bind
-from planner.planning.sizing import BEYOND
 from planner.scenario.objectives import LatencyObjective
 
 if TYPE_CHECKING:
+    from planner.planning.entries import Entry
     from planner.planning.nearest import Again
     from planner.planning.search import Search
-    from planner.planning.sizing import Entry
     from planner.planning.verify import Verified
     from planner.results.result import ClassResult, Result
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from planner.planning.option import Quality
     from planner.scenario.model import Scenario
     from planner.scenario.plan import PlanSpec
-    from planner.simulation.price import ReplicaPrice
 
 #: Names of the constraints that can be relaxed, in the order in which they are tried.
 RELAXED = ("cost", "devices", "power", "quality", "measured_only", "replicas")
@@ -78,13 +77,21 @@ class Constraints:
                 return spares
         return MOST_SPARES
 
-    def most(self, candidate: Candidate, price: ReplicaPrice) -> tuple[int, str]:
-        """Return the most replicas, spares left out, that all limits allow, and which binds."""
+    def most(self, candidate: Candidate, price: float, watts: float | None) -> tuple[int, str]:
+        """Return the most replicas, spares left out, that all limits allow, and which binds.
+
+        Parameters
+        ----------
+        candidate : Candidate
+            One replica.
+        price, watts : float, float or None
+            Of one replica. [$/h], [W]
+        """
         limits = {"cost": math.inf, "power": math.inf, "replicas": math.inf}
-        if price.usd_per_hour:
-            limits["cost"] = (self.max_cost + 1e-9) / price.usd_per_hour
-        if price.watts:
-            limits["power"] = (self.max_power + 1e-9) / price.watts
+        if price:
+            limits["cost"] = (self.max_cost + 1e-9) / price
+        if watts:
+            limits["power"] = (self.max_power + 1e-9) / watts
         per_type = [
             most
             for name, most in self.max_devices.items()

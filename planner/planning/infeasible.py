@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from planner.planning.describe import option
+from planner.planning.entries import BEYOND, SLOW
 from planner.planning.limits import Infeasible, Nearest
 from planner.planning.nearest import distance, nearest_target
-from planner.planning.sizing import BEYOND, SLOW
 from planner.scenario.objectives import LatencyObjective
 from planner.scenario.plan import ALL_DEVICES
 from planner.units import POWER, PRICE

@@ -6,19 +6,19 @@ import math
 from typing import TYPE_CHECKING
 
 from planner.planning.describe import option
+from planner.planning.entries import SLOW
 from planner.planning.limits import Nearest
 from planner.planning.looser import looser_than, stretched
-from planner.planning.sizing import SLOW
 from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from planner.planning.candidate import Candidate
+    from planner.planning.entries import Entry
     from planner.planning.evaluation import Evaluator
     from planner.planning.found import Found
     from planner.planning.search import Search
-    from planner.planning.sizing import Entry
     from planner.planning.workload import Level
     from planner.scenario.objectives import Objective
 

@@ -22,10 +22,10 @@ from planner.planning.answer import (
 from planner.planning.candidate import candidate_of
 from planner.planning.constraints import constraints_of
 from planner.planning.describe import option
+from planner.planning.entries import BEYOND, SLOW, bounded
 from planner.planning.result import Counts, Plan
 from planner.planning.runner import Runner, Setup
 from planner.planning.search import KEEP, Search
-from planner.planning.sizing import BEYOND, SLOW, bounded
 from planner.planning.space import candidates
 from planner.planning.store import Store, cached
 from planner.planning.workload import Workload
@@ -174,6 +174,7 @@ def _again(search: Search, **changed: Any) -> Search:  # noqa: ANN401 - fields o
     """Return the same search, not begun, with constraints, objectives or candidates replaced."""
     runner = search.runner
     objectives = changed.pop("objectives", None)
+    known = {each.candidate.key: each for each in search.entries} if objectives is None else {}
     if objectives is not None:
         workload = replace(runner.setup.workload, objectives=objectives)
         runner = runner.with_setup(_setup(workload, runner.setup.profile))
@@ -183,6 +184,7 @@ def _again(search: Search, **changed: Any) -> Search:  # noqa: ANN401 - fields o
         changed.get("constraints", search.constraints),
         lambda _share: None,
         changed.get("keep", KEEP),
+        known,
     )
 
 

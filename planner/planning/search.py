@@ -15,14 +15,14 @@ there are, so that neither does the answer.
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from planner.planning.bracket import Bracket
-from planner.planning.sizing import CLEAR, Entry, Sized, bounded, sized
+from planner.planning.entries import Entry, bounded, under
+from planner.planning.sizing import Sized, sized
+from planner.planning.turns import PENNY, Turns
 from planner.planning.verify import Verified, Verifier
 
 if TYPE_CHECKING:
@@ -45,9 +45,6 @@ SCOUT_ERROR = 0.15
 #: The same where it is the busiest stretch of a traffic with bursts.
 BURST_ERROR = 0.4
 
-#: Costs that differ by less are the same [$/h].
-PENNY = 1e-6
-
 #: By how much more may be spent, at most, each time that nothing was found.
 DEARER = 1.5
 
@@ -68,6 +65,8 @@ class Search:
         Called with the share that is done.
     keep : int
         Plans that are looked for: the cheapest, and those of other kinds to compare it with.
+    known : mapping of str to Entry
+        By key of the candidate, what another search for the same objectives found of it.
     """
 
     runner: Runner
@@ -75,6 +74,7 @@ class Search:
     constraints: Constraints
     tell: Callable[[float], None]
     keep: int = KEEP
+    known: Mapping[str, Entry] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     simulated: set[int] = field(default_factory=set)
     verified: list[Verified] = field(default_factory=list)
@@ -85,12 +85,12 @@ class Search:
     #: Cost within which every candidate was given its chance [$/h].
     within: float = 0.0
     _done: float = 0.0
-    _queue: list[tuple[tuple[object, ...], int, Entry]] = field(default_factory=list)
-    _tried: dict[int, Bracket] = field(default_factory=dict)
+    _turns: Turns = field(init=False)
     _most: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.verifier = Verifier(self.runner)
+        self._turns = Turns(self.cost)
 
     @property
     def levels(self) -> tuple[Level, Level, Level]:
@@ -144,13 +144,21 @@ class Search:
         )
 
     def _bound(self) -> None:
-        rows = list(enumerate(self.candidates))
+        """Bound every candidate, those of `known` from what is known of them."""
+        found: dict[int, Entry] = {}
+        for index, candidate in enumerate(self.candidates):
+            entry = self.known.get(candidate.key)
+            same = entry and under(entry, self.constraints)
+            if same:
+                found[index] = replace(same, index=index)
+        rows = [each for each in enumerate(self.candidates) if each[0] not in found]
         chunks = [rows[k : k + CHUNK] for k in range(0, len(rows), CHUNK)]
         work: list[tuple[Candidate | None, tuple[object, ...]]]
         work = [(None, (chunk, self.constraints)) for chunk in chunks]
-        for k, found in enumerate(self.runner.map(bounded, work), start=1):
-            self.entries += found
+        for k, several in enumerate(self.runner.map(bounded, work), start=1):
+            found |= {each.index: each for each in several}
             self._say(0.2 * k / len(chunks))
+        self.entries = [found[index] for index in range(len(self.candidates))]
 
     def _best(self) -> float:
         """Return the cost of the cheapest plan found so far [$/h], inf without any."""
@@ -197,7 +205,7 @@ class Search:
             room = (1 + SCOUT_ERROR) * limit
             self._size(entries, level, guesses, room, self.raced)
             for each in entries:
-                self._put_raced(self.raced[each.index])
+                self._turns.raced(self.raced[each.index])
             self._say(0.7)
 
     def _limit(self, found: Mapping[int, Sized]) -> float:
@@ -259,41 +267,21 @@ class Search:
         costs = sorted(kinds.values())
         return costs[self.keep - 1] if len(costs) >= self.keep else math.inf
 
-    def _put(self, entry: Entry, replicas: int | None, chance: float) -> None:
-        """Have a fleet verified when its turn comes."""
-        if replicas is not None:
-            cost = round(self.cost(entry, replicas), 9)
-            merit = (cost, entry.rank(), -round(chance, 2), entry.index)
-            heapq.heappush(self._queue, (merit, replicas, entry))
-
-    def _put_raced(self, raced: Sized) -> None:
-        """Have what the race found verified: one replica below it where that was close."""
-        if raced.replicas is None:
-            return
-        close = raced.fewer > CLEAR
-        bad = raced.entry.low - 1 if close else raced.replicas - 1
-        self._tried[raced.entry.index] = Bracket(raced.entry.high, bad)
-        self._put(raced.entry, raced.replicas - close, raced.fewer if close else raced.chance)
-
     def _full(self) -> None:
         """Verify on all of the traffic, the cheapest first, until nothing cheaper is left.
 
         Goes on with more replicas wherever they are not enough, and with fewer where one fewer
         than the race found was.
         """
-        while self._queue:
-            merit, replicas, entry = heapq.heappop(self._queue)
+        while True:
             kinds = {v.entry.kind for v in self.verified}
-            if self.cost(entry, replicas) >= self._best() - PENNY:
-                if len(kinds) >= self.keep:
-                    heapq.heappush(self._queue, (merit, replicas, entry))
-                    break
-                if entry.kind in kinds:
-                    continue
-            found = self.verify(entry, replicas)
+            turn = self._turns.take(self._best(), kinds, self.keep)
+            if turn is None:
+                break
+            found = self.verify(*turn)
             enough = found.probability >= self.constraints.confidence
             (self.verified if enough else self.missed).append(found)
-            self._put(entry, self._tried[entry.index].following(found, enough=enough), 0.0)
+            self._turns.after(found, enough=enough)
             self._say(0.85)
 
     def verify(self, entry: Entry, replicas: int) -> Verified:

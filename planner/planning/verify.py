@@ -10,7 +10,7 @@ import numpy as np
 from planner.planning.evaluation import Variation
 from planner.planning.found import Found, combined
 from planner.planning.probability import joint
-from planner.planning.sizing import CLEAR, Entry, least_steady
+from planner.planning.sizing import CLEAR, least_steady
 from planner.planning.uncertainty import draws
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from planner.catalog.devices import Device
     from planner.planning.candidate import Candidate
+    from planner.planning.entries import Entry
     from planner.planning.evaluation import Evaluator
     from planner.planning.runner import Runner
     from planner.planning.workload import Level

@@ -5,10 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.catalog.profile import load_profile
 from planner.planning.bounds import first_guess
+from planner.planning.constraints import constraints_of
 from planner.planning.demand import Step, capacity, means
+from planner.planning.entries import bounded, under
+from planner.planning.evaluation import Evaluator
+from planner.planning.plan import objectives_of
 from planner.planning.sizing import smallest
+from planner.planning.space import candidates
 from planner.planning.unloaded import unloaded
+from planner.planning.workload import Workload
 from planner.scenario.reader import read_scenario
 from planner.simulation.run import run_llm
 from planner.simulation.saturation import saturation_per_replica
@@ -104,3 +111,46 @@ def test_the_smallest_number_that_passes_is_found_from_any_guess(least, guess, l
     assert found == (max(low, least) if least <= high else None)
     assert all(low <= n <= high for n in tried)
     assert len(tried) <= 25
+
+
+PLANS = """
+plan:
+  devices: [L40S, L4]
+  tensor_parallel: [1, 3]
+  weights: [bf16, fp8]
+  kv_cache: [bf16, fp8]
+  max_num_batched_tokens: [2048]
+  {limits}
+objectives: "ttft:p95<{ttft} ms"
+"""
+
+
+@pytest.mark.parametrize("ttft", [5, 600])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("max_cost: $1/h", "max_cost: $100/h"),
+        ("max_cost: $100/h", "max_cost: $1/h"),
+        ("{max_quality_loss: 1%, max_power: 300 W}", "max_power: 300 W"),
+        ("{measured_only: true, max_quality_loss: 1%}", "max_quality_loss: 1%"),
+    ],
+)
+def test_bounds_that_are_known_are_the_same_under_other_constraints(before, after, ttft):
+    rows = []
+    for limits in (before, after):
+        text = TEXT + PLANS.replace("{limits}", limits.strip("{}").replace(", ", "\n  "))
+        names = ("model", "weights", "device", "tensor", "sequences", "budget", "scheduler")
+        values = dict(zip(names, CASES[0], strict=True))
+        one = read_scenario(text.format(rate=20, prompt=700, output=120, ttft=ttft, **values))
+        evaluator = Evaluator(Workload(one, objectives_of(one)), load_profile("assumed"))
+        space = list(enumerate(candidates(one, one.plan, evaluator.profile)))
+        constraints = constraints_of(one, one.plan)
+        rows.append((bounded(evaluator, space, constraints), constraints))
+    (known, _), (anew, constraints) = rows
+    derived = [under(each, constraints) for each in known]
+    assert len(derived) == 16
+    for from_known, computed in zip(derived, anew, strict=True):
+        assert from_known in {computed, None}
+    assert any(derived)
+    unknown = sum(each is None for each in derived)
+    assert (unknown > 0) == before.startswith("{")
