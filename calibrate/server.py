@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from calibrate.compression.variant import Variant
 from calibrate.engine import Engine
+from calibrate.models.load import default_device
 from calibrate.models.runner import Runner
 from calibrate.replayed import records_of
 from calibrate.scheduling import Chunk, Limits
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from calibrate.models.loaded import LoadedModel
     from planner.catalog.models import ModelShape
     from planner.results.records import Records
     from planner.scenario.model import Scenario
@@ -74,8 +76,9 @@ class Server:
             If the model cannot be loaded, its settings not applied, or the cache does not fit.
         """
         limits = limits_of(system)
-        settings = system.service.settings
-        loaded = Variant(settings=settings).load(_source(system, scenario.base_dir))
+        loaded = _load(
+            Variant(settings=system.service.settings), _source(system, scenario.base_dir)
+        )
         runner = Runner(loaded.model, limits.max_num_seqs, _slot_length(limits, requests))
         server = cls(
             runner, limits, loaded.about, scenario.simulation.seed, scenario.simulation.warmup
@@ -160,6 +163,22 @@ def _slot_length(limits: Limits, requests: Iterable[Requests]) -> int:
         return min(longest, 2 * limits.max_model_len)
     longest = max(int((r.prompt_tokens + r.output_tokens).max()) for r in requests)
     return min(longest, limits.max_model_len)  # longer prompts are refused
+
+
+def _load(variant: Variant, source: str | Path | ModelShape) -> LoadedModel:
+    """Return the model from `source` with its settings, if the device has their speed."""
+    device, key = default_device(), "service.settings"
+    reason = variant.supported(device)
+    if reason is not None:
+        message = f"must be what {device} can run at its speed, got {variant.name!r}: {reason}"
+        raise InputError(Problem(message, key))
+    if variant.settings.launch == "cuda_graphs":
+        message = (
+            "must be eager or compile, got 'cuda_graphs': this engine would record a graph for "
+            "every number of tokens while it serves"
+        )
+        raise InputError(Problem(message, f"{key}.launch"))
+    return variant.load(source, device)
 
 
 def _source(system: System, folder: Path) -> str | Path | ModelShape:

@@ -24,6 +24,8 @@ CPU_VARIANTS = (
     "bf16+compile"
 )
 QUICK_VARIANTS = "bf16,int8,structured:0.5"
+#: Runs on a GPU that do not count: kernels are compiled in the first, graphs recorded in the next.
+WARMUP_CUDA = 3
 #: Nothing is begun after this time with ``--quick``. [s]
 QUICK_S = 120.0
 
@@ -130,6 +132,7 @@ def _plan(
         variants=variants,
         points=gpu_points if cuda else cpu_points,
         device=device,
+        repeats=Repeats(warmup=WARMUP_CUDA) if cuda else Repeats(),
         sizes=Sizes.full(cuda=cuda),
         serving=Serving.full(cuda=cuda),
         windows=windows,

@@ -109,6 +109,11 @@ def why_not(call: Callable[[], object]) -> str | None:
     try:
         call()
     except (RuntimeError, NotImplementedError, AttributeError, TypeError) as error:
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0] if lines else ''}"[:160]
+        return first_line(error)
     return None
+
+
+def first_line(error: Exception) -> str:
+    """Return kind and first line of an error that a kernel raised."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:160]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
 
 from calibrate.compression.base import Compression, blocks
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -30,6 +31,9 @@ class Compile(Compression):
         """Let the blocks of `model` be compiled when they first run, and return it."""
         for block in blocks(model):
             block.compile(dynamic=True, mode=self.mode)
+        if self.mode == "reduce-overhead":
+            inner: Any = model.base_model
+            inner.register_forward_pre_hook(_begin_step)
         return model
 
     def supported(self, device: torch.device) -> str | None:
@@ -42,3 +46,12 @@ class Compile(Compression):
         if not any(shutil.which(each) for each in compilers):
             return "torch.compile needs a C++ compiler, such as g++"
         return None
+
+
+def _begin_step(_module: nn.Module, _inputs: object) -> None:
+    """Tell torch that a step begins: what a block hands to the next must live until its end.
+
+    Without it every block that is called would begin one, and graphs may overwrite what an
+    earlier one has put out.
+    """
+    torch.compiler.cudagraph_mark_step_begin()

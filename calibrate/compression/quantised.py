@@ -171,8 +171,13 @@ def _pack(codes: torch.Tensor) -> torch.Tensor:
     """Return `codes` (0 to 15, int32, shape ``(out, in)``) as the kernel of their device wants."""
     if codes.is_cuda:
         pairs = (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8)
-        return torch._convert_weight_to_int4pack(pairs, 8)  # noqa: SLF001
+        return torch._convert_weight_to_int4pack(pairs, _inner_tiles(codes.shape[1]))  # noqa: SLF001
     return torch._convert_weight_to_int4pack_for_cpu(codes, 1)  # noqa: SLF001
+
+
+def _inner_tiles(width: int) -> int:
+    """Return how many tiles of 16 inputs CUDA's int4 kernel takes at once: the most that fit."""
+    return next(tiles for tiles in (8, 4, 2) if width % (16 * tiles) == 0)
 
 
 class Fp8DynamicLinear(QuantisedLinear):

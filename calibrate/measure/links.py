@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 
-from calibrate.measure.clock import Repeats, stopwatch, summarise
-from calibrate.measure.hardware import synchroniser
+from calibrate.measure.clock import Repeats, summarise
+from calibrate.measure.hardware import timer
 from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
 from planner.errors import PlannerError
 
@@ -164,7 +164,6 @@ def _links(
     device, processes = _device(rank, cuda=cuda), dist.get_world_size()
     if not cuda:
         torch.set_num_threads(1)
-    wait = synchroniser(device)
     found: list[dict[str, object]] = []
     for size in sizes:
         data = torch.zeros(max(1, size // 4), device=device)
@@ -184,7 +183,7 @@ def _links(
         if processes == 2:
             actions["point_to_point"] = (send, 0.5)
         for what, (action, share) in actions.items():
-            samples = _fixed(action, share, repeats, device, wait)
+            samples = _fixed(action, share, repeats, device)
             timing = summarise(samples)
             found.append(
                 {
@@ -203,15 +202,15 @@ def _fixed(
     share: float,
     repeats: Repeats,
     device: torch.device,
-    wait: Callable[[], None],
 ) -> list[float]:
     """Return the seconds of `repeats.most` runs: all processes must run equally often."""
     for _ in range(repeats.warmup):
         action()
+    timed = timer(device)
     samples = []
     for _ in range(repeats.most):
         dist.barrier()
-        samples.append(_slowest(stopwatch(action, wait), device) * share)
+        samples.append(_slowest(timed(action), device) * share)
     return samples
 
 
@@ -235,21 +234,20 @@ def _split(  # noqa: PLR0917 - arguments of a process
     model: Any = load_model(shape, "bf16" if cuda else "fp32", device).model
     whole = torch.zeros(batch, tokens, dtype=torch.long, device=device)
     mine = torch.empty(batch // processes, tokens, dtype=torch.long, device=device)
-    wait = synchroniser(device)
+    timed = timer(device)
     forwards: list[float] = []
 
     @torch.inference_mode()
     def run() -> None:
         parts = list(whole.chunk(processes)) if rank == 0 else None
         dist.scatter(mine, parts)
-        started = time.perf_counter()
-        out = model.base_model(input_ids=mine).last_hidden_state[:, -1].contiguous()
-        wait()
-        forwards.append(time.perf_counter() - started)
+        found: list[Any] = []
+        forwards.append(timed(lambda: found.append(model.base_model(input_ids=mine))))
+        out = found[0].last_hidden_state[:, -1].contiguous()
         outs = [torch.empty_like(out) for _ in range(processes)] if rank == 0 else None
         dist.gather(out, outs)
 
-    samples = _fixed(run, 1.0, repeats, device, wait)
+    samples = _fixed(run, 1.0, repeats, device)
     forward = _slowest(summarise(forwards[repeats.warmup :]).seconds, device)
     return [
         {

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from calibrate.engine import Engine
-from calibrate.measure.clock import stopwatch
-from calibrate.measure.hardware import synchroniser
+from calibrate.measure.hardware import timer
 from calibrate.measure.stretches import ServedRecord, stretches_of, thinned
 from calibrate.models.runner import Chunk, Runner
 from calibrate.scheduling import Limits
@@ -132,5 +131,5 @@ def serve_clients(
 
 def _reference(runner: Runner) -> list[float]:
     """Return the seconds of the shortest step, some times over."""
-    finish = synchroniser(runner.device)
-    return [stopwatch(lambda: runner.step([Chunk(0, [0], 0)]), finish) for _ in range(_REFERENCES)]
+    timed = timer(runner.device)
+    return [timed(lambda: runner.step([Chunk(0, [0], 0)])) for _ in range(_REFERENCES)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from calibrate.compression.base import first_line
 from calibrate.compression.quantisation import Cast
 from calibrate.compression.variant import Variant, parse_variant
 from calibrate.measure.device_tasks import hardware_tasks, link_tasks
@@ -20,6 +21,7 @@ from calibrate.measure.records import QualityRecord, VariantRecord, step_key
 from calibrate.measure.serving import measure_served
 from calibrate.measure.steps import (
     Loaded,
+    first_steps,
     fits_model,
     free_memory,
     measure_memory,
@@ -119,6 +121,10 @@ def _load_base(variant: Variant, plan: Plan) -> Loaded:
     return Loaded(variant, model)
 
 
+def _unsupported(variant: Variant, reason: str) -> VariantRecord:
+    return VariantRecord(variant=variant.name, settings=variant.settings, unsupported=reason)
+
+
 class _Session:
     """One run over a plan."""
 
@@ -166,11 +172,7 @@ class _Session:
         for variant in self.variants[1:]:
             reason = variant.supported(self.plan.device)
             if reason is not None:
-                self.journal.append(
-                    VariantRecord(
-                        variant=variant.name, settings=variant.settings, unsupported=reason
-                    )
-                )
+                self.journal.append(_unsupported(variant, reason))
                 continue
             size = 2 * weight_bytes(self.base.model.shape, variant.settings)
             if taken + size > room and groups[-1]:
@@ -198,7 +200,11 @@ class _Session:
         return tasks
 
     def _served_tasks(self, loaded: Sequence[Loaded]) -> list[Task]:
-        """Return the serving of every number of clients, by all variants in turn."""
+        """Return the serving of every number of clients, by all variants in turn.
+
+        Not with CUDA graphs: one is recorded for every number of tokens that a step has, so that
+        most of the time would go into recording.
+        """
         plan = self.plan.serving
         return [
             Task.one(
@@ -207,11 +213,13 @@ class _Session:
             )
             for clients in self._clients
             for each in loaded
+            if each.variant.settings.launch != "cuda_graphs"
         ]
 
     def _pending(self, variant: Variant) -> bool:
         keys = [step_key(variant.name, point) for point in self._points]
-        keys += [served_key(variant.name, clients) for clients in self._clients]
+        if variant.settings.launch != "cuda_graphs":
+            keys += [served_key(variant.name, clients) for clients in self._clients]
         keys += [f"memory {variant.name}"]
         keys += [f"quality {variant.name}"] if self.plan.windows != 0 else []
         return any(key not in self.journal for key in keys)
@@ -221,16 +229,25 @@ class _Session:
         return Task(keys, partial(measure_point, point, loaded, self.plan.repeats))
 
     def _try_to_load(self, variant: Variant) -> Loaded | None:
-        """Return the variant in memory, or None, noted as left out, if it does not fit."""
+        """Return the variant in memory; None, with the reason noted, if it does not fit or run."""
         found: list[Loaded] = []
 
         def load() -> Iterator[Measured]:
-            found.append(self._made(variant))
-            yield found[0].record
+            try:
+                made = self._made(variant)
+                first_steps(made)
+            except RuntimeError as error:  # kernels raise it
+                if why_left_out(error) is not None:
+                    raise
+                yield _unsupported(variant, first_line(error))
+                return
+            found.append(made)
+            yield made.record
 
         key = f"variant {variant.name}"
-        if key in self.journal:
-            return self._made(variant)
+        known = self.journal.measured.records.get(key)
+        if isinstance(known, VariantRecord):
+            return self._made(variant) if known.unsupported is None else None
         work_through([Task((key,), load)], self.journal, lambda _: None, float("inf"))
         return found[0] if found else None
 

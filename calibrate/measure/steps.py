@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from calibrate.compression.base import weight_bytes
-from calibrate.measure.clock import in_turns, stopwatch
-from calibrate.measure.hardware import synchroniser
+from calibrate.measure.clock import in_turns
+from calibrate.measure.hardware import timer
 from calibrate.measure.points import StepPoint
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
 from calibrate.models.runner import Runner
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Share of the free memory that caches of several variants may take together.
 _TOGETHER = 0.5
+#: Tokens of a step that no kernel for few rows takes.
+_MANY = 64
 #: Name of the step that tells how fast the machine is just now.
 _REFERENCE = "reference"
 
@@ -130,7 +132,7 @@ def shortest(shape: ModelShape) -> StepPoint:
 def _step(loaded: LoadedModel, point: StepPoint) -> Callable[[], float]:
     """Return what runs the step once and returns its seconds."""
     runner, work = _prepared(loaded, point)
-    return partial(stopwatch, partial(runner.step, work), synchroniser(loaded.device))
+    return partial(timer(loaded.device), partial(runner.step, work))
 
 
 def _prepared(loaded: LoadedModel, point: StepPoint) -> tuple[Runner | _Encoder, list[Chunk]]:
@@ -149,19 +151,39 @@ def _prepared(loaded: LoadedModel, point: StepPoint) -> tuple[Runner | _Encoder,
     return runner, work
 
 
+def first_steps(loaded: Loaded) -> None:
+    """Run a step of many tokens and one of few: whether kernels take a model's sizes shows here.
+
+    Raises
+    ------
+    RuntimeError
+        If one does not.
+    """
+    shape = loaded.model.shape
+    for point in (StepPoint(prefill=((min(_MANY, shape.max_position), 0),)), shortest(shape)):
+        runner, work = _prepared(loaded.model, point)
+        runner.step(work)
+
+
 def measure_memory(loaded: Loaded, point: StepPoint) -> MemoryRecord:
-    """Return the memory in use while `point` runs once."""
-    device = loaded.model.device
-    if device.type == "cuda":
+    """Return the memory that a variant takes while `point` runs once.
+
+    On a GPU other variants are in memory too: what was allocated before does not count, but for
+    the variant's own weights.
+    """
+    device, weights = loaded.model.device, weight_bytes(loaded.model.model)
+    cuda = device.type == "cuda"
+    before = 0
+    if cuda:
         torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
     runner, work = _prepared(loaded.model, point)
     runner.step(work)
-    peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     return MemoryRecord(
         variant=loaded.variant.name,
-        weights=weight_bytes(loaded.model.model),
+        weights=weights,
         kv_cache=runner.kv_bytes,
-        peak=peak,
+        peak=torch.cuda.max_memory_allocated(device) - before + weights if cuda else None,
     )
 
 

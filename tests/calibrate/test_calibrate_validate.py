@@ -16,6 +16,7 @@ pytest.importorskip("transformers", reason="the engine needs the extra 'calibrat
 
 import calibrate.programme  # noqa: E402 - after the skip
 import calibrate.validate as module  # noqa: E402 - after the skip
+from calibrate.compression.compiling import Compile  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.models.load import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
@@ -53,6 +54,7 @@ fleet:
   price: $1/h
 simulation: {warmup: 0.2 s, seed: 3}
 """
+PEAKS = "fleet.device.peaks={bf16: 1 GFLOP/s, fp8: 1 GFLOP/s}"
 
 
 @pytest.fixture(autouse=True)
@@ -204,6 +206,29 @@ def test_what_one_engine_does_not_have_is_refused(file, override, key):
     with pytest.raises(InputError) as error:
         validate(load(file, override), loads=(0.5,))
     assert key in [each.path for each in error.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "reason"),
+    [
+        ("service.settings.weights=fp8", "service.settings", "products are emulated"),
+        ("service.settings.launch=cuda_graphs", "service.settings", "CUDA graphs need CUDA"),
+    ],
+)
+def test_settings_whose_speed_this_machine_does_not_have_are_not_served(
+    file, override, key, reason
+):
+    settings = "service.settings={weights: bf16, kv_cache: bf16}"
+    with pytest.raises(InputError, match=reason) as error:
+        validate(load(file, settings, PEAKS, override))
+    assert [each.path for each in error.value.problems] == [key]
+
+
+def test_cuda_graphs_are_not_served_where_they_could_be_recorded(file, monkeypatch):
+    monkeypatch.setattr(Compile, "supported", lambda *_: None)
+    settings = "service.settings={weights: bf16, kv_cache: bf16, launch: cuda_graphs}"
+    with pytest.raises(InputError, match="record a graph for every number of tokens"):
+        validate(load(file, settings, PEAKS))
 
 
 def test_stages_are_not_served_by_an_engine(file):
