@@ -6,7 +6,7 @@ listings. Each output draws them in its own way and knows nothing of commands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ class Column:
         Its name in a file of numbers, unit included.
     numeric : bool
         Whether it holds numbers, which stand to the right.
+    filed : bool
+        Whether files of numbers alone have it, as the ends of an interval that a reader sees below
+        the value.
     """
 
     title: str
     key: str
     numeric: bool = True
+    filed: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,15 @@ class Table:
     note: str = ""
     folded: bool = False
     most: int = 600
+
+    def shown(self) -> Table:
+        """Return it as a reader sees it, without the columns that files of numbers alone have."""
+        kept = [k for k, column in enumerate(self.columns) if not column.filed]
+        return replace(
+            self,
+            columns=tuple(self.columns[k] for k in kept),
+            rows=tuple(tuple(row[k] for k in kept) for row in self.rows),
+        )
 
     @property
     def left_out(self) -> str:

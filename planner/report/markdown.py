@@ -56,8 +56,9 @@ def _block(block: nouns.Block, picture: Callable[[str], str] | None) -> Iterator
     """Yield the paragraphs of a block."""
     match block:
         case nouns.Table():
+            shown = block.shown()
             yield f"**{escaped(block.title)}**"
-            yield _table(block.columns, block.rows[: block.most])
+            yield _table(shown.columns, shown.rows[: block.most])
             if block.left_out:
                 yield escaped(block.left_out)
             if block.note:

@@ -14,14 +14,14 @@ NOTHING = "-"
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Return seconds as milliseconds: two decimals below 10 ms, one below 100 ms.
+    """Return seconds as milliseconds: three decimals below 1 ms, two below 10, one below 100.
 
     From 100,000 ms on seconds are written, since nobody reads six digits.
 
     Examples
     --------
-    >>> [milliseconds(each) for each in (0.00314159, 0.0271828, 1.41421, 123.4, None)]
-    ['3.14', '27.2', '1,414', '123 s', '*']
+    >>> [milliseconds(each) for each in (0.000625, 0.00314159, 0.0271828, 1.41421, 123.4, None)]
+    ['0.625', '3.14', '27.2', '1,414', '123 s', '*']
     """
     if seconds is None:
         return UNBOUNDED
@@ -64,7 +64,9 @@ def interval(estimate: Estimate) -> str:
 
 def percent(share: float | None, decimals: int = 0) -> str:
     """Return a share as ``42 %``, or ``-`` where there is none."""
-    return NOTHING if share is None else f"{100 * share:.{decimals}f} %"
+    if share is None:
+        return NOTHING
+    return f"{round(100 * share, 9):.{decimals}f} %"  # 37.5 is a half in any order of adding
 
 
 def signed_percent(share: float | None, decimals: int = 1) -> str:
@@ -105,4 +107,6 @@ def rate(value: float | None) -> str:
 
 
 def _decimals(value: float) -> int:
+    if 0.0005 <= value < 0.9995:
+        return 3
     return 2 if value < 9.995 else 1 if value < 99.95 else 0

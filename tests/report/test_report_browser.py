@@ -247,11 +247,24 @@ def test_a_fleet_is_shown_under_less_and_more_load(open_page, pages, kind):
     said = drawn.first.inner_text()
     assert all(word in said for word in ("ttft p95", "ttft p99", "today", "saturation"))
     assert ("capacity, " in said) is (kind == "capacity")
-    for name in ("ttft_distribution", "e2e_parts", "utilisation", "queue", "replicas"):
+    for name in ("ttft_distribution", "e2e_parts", "utilisation", "queue"):
         assert page.locator(f"#{name} svg").is_visible()
+    assert page.locator("#fleet .cards", has_text="replicas, all the time").count() == 1
     wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
     page.evaluate(UNFOLD)
     assert page.evaluate(f"{wide}.map(e => e.getAttribute('aria-label'))") == []
+
+
+@pytest.mark.parametrize("kind", ["simulate", "capacity", "plan"])
+def test_objectives_with_their_margins_are_read_on_a_phone_without_scrolling(
+    open_page, pages, kind
+):
+    page = open_page(pages[kind], width=360)
+    widths = page.locator(".scroll[aria-label^=Objectives]").evaluate_all(
+        "all => all.map(each => [each.scrollWidth, each.clientWidth])"
+    )
+    assert widths
+    assert all(needed <= there for needed, there in widths)
 
 
 def test_paper_is_white_and_shows_all(open_page, pages):

@@ -12,7 +12,7 @@ import pytest
 from command_line import CLOSED, LLM, STAGES, planner, refused, sets
 
 HOSTILE = "<script>alert(1)</script>"
-VOID = {"meta", "link", "input", "br", "img"}
+VOID = {"meta", "link", "input", "br", "img", "wbr"}
 
 
 class Page(HTMLParser):
@@ -149,9 +149,31 @@ def test_tables_are_written_as_numbers(run, tmp_path):
     assert planner("report", run, "--tables", tmp_path).code == 0
     with (tmp_path / "latency.csv").open() as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
-    assert float(rows["ttft"]["p95_s"]) == summary["metrics"]["ttft_s"]["p95"]["value"]
+    found = summary["metrics"]["ttft_s"]["p95"]
+    ends = {"p95_s": "value", "p95_low_s": "low", "p95_high_s": "high"}
+    assert {key: float(rows["ttft"][key]) for key in ends} == {k: found[v] for k, v in ends.items()}
     with (tmp_path / "objectives.csv").open() as file:
-        assert [row["met"] for row in csv.DictReader(file)] == ["true"]
+        (row,) = csv.DictReader(file)
+    (objective,) = summary["objectives"]
+    assert [row["met"], row["sure"]] == ["true", str(objective["sure"]).lower()]
+    known = {"value": objective["value"], "low": objective["low"], "high": objective["high"]}
+    assert {key: row[key] for key in known} == {
+        key: "" if each is None else repr(each) for key, each in known.items()
+    }
+
+
+def test_a_page_has_intervals_below_the_values_and_no_columns_of_their_ends(run, tmp_path):
+    found = json.loads((run / "summary.json").read_text())["metrics"]["ttft_s"]["p95"]
+    texts = Page(page_of(tmp_path, run)).texts
+    low, high = (f"{1000 * found[end]:.1f}" for end in ("low", "high"))
+    assert any(each.startswith(low) and each.endswith(high) for each in texts)
+    assert not {"low", "high", "sure", "p95_low_s"} & set(texts)
+
+
+def test_a_fleet_that_stays_as_it_is_has_its_replicas_said_and_not_drawn(run, tmp_path):
+    page = Page(page_of(tmp_path, run))
+    assert "replicas, all the time" in page.texts
+    assert "replicas" not in page.ids
 
 
 def test_tables_as_parquet_hold_the_same_numbers(run, tmp_path):
@@ -172,7 +194,7 @@ def test_tables_as_parquet_hold_the_same_numbers(run, tmp_path):
 def test_charts_are_written_as_pictures_that_say_what_they_show(run, tmp_path):
     assert planner("report", run, "--charts", tmp_path).code == 0
     names = {path.stem for path in tmp_path.glob("*.svg")}
-    assert {"ttft_distribution", "e2e_parts", "utilisation", "queue", "replicas"} <= names
+    assert {"ttft_distribution", "e2e_parts", "utilisation", "queue"} <= names
     for path in tmp_path.glob("*.svg"):
         text = "".join(ET.parse(path).getroot().itertext())  # noqa: S314 - our own
         assert re.search(r"milliseconds|requests|replicas up|%", text), path
@@ -203,6 +225,20 @@ def test_runs_stand_side_by_side(run, tmp_path, folder):
         assert said in text
     for said in ("Cost and ttft p95", "ttft against load", "Latency by requests per second"):
         assert said in text
+
+
+def test_runs_that_cost_the_same_are_not_drawn_by_cost(run, tmp_path, folder):
+    other = simulated(folder / "later", LLM, "simulation.warmup=11 s", "traffic.duration=33 s")
+    page = Page(page_of(tmp_path, run, other))
+    assert "cost_latency" not in page.ids
+    assert any(each.startswith("Each of them costs $") for each in page.texts)
+
+
+def test_without_objectives_no_title_promises_them(tmp_path):
+    run = simulated(tmp_path / "run", STAGES)
+    texts = Page(page_of(tmp_path, run)).texts
+    assert "Traffic and load" in texts
+    assert "Objectives and cost" not in texts
 
 
 def test_a_report_needs_somewhere_to_go(run, tmp_path):

@@ -84,7 +84,7 @@ def test_the_fleet_to_buy_comes_first(document):
     assert found.answer.sentences[1] == "Traffic may grow by 31 % until one is missed."
     assert table(found, "difference") == [["changed", "replicas", "6", "2"]]
     assert table(found, "excluded") == [["does not fit", "321"]]
-    assert table(found, "outage")[0][0] == "ttft:p95<300ms"
+    assert table(found, "outage")[0][1] == "ttft:p95<300ms"
     text = render_markdown(found)
     for said in (
         "pruning 2:4 50 %",
@@ -103,6 +103,16 @@ def test_the_front_holds_what_no_other_beats(document):
     ]  # fmt: skip
     assert [p.cost for p in points if p.chosen] == [4.0]
     assert [p.cost for p in points if not p.met] == [2.0]
+
+
+def test_what_is_predicted_without_spares_says_so(document):
+    best = plan()["recommendation"]
+    best["pools"][0] |= {"replicas": 3, "spares": 1}
+    found = document(recommendation=best)
+    titles = [block.title for block in found.blocks() if isinstance(block, Table)]
+    assert "Objectives with 2 of the 3 replicas, spares being down" in titles
+    assert "Objectives with all 3 at first, from when 1 fails on" in titles
+    assert found.answer.sentences[1].endswith("until one is missed, spares being down.")
 
 
 def test_what_cannot_be_had_says_why_and_what_can(document):

@@ -155,19 +155,38 @@ def plain_number(value: float, _at: object = None) -> str:
 _SUBDIVISIONS = ((30.0, (1.0, 2.0, 5.0)), (1000.0, (1.0, 3.0)))
 
 
-def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool = True) -> None:
-    """Label an axis in milliseconds, with plain numbers where a logarithmic one has powers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
+#: Numbers from here on are so wide that few of them fit beside each other.
+_LONG_TICK = 5000.0
+#: From which ratio of its ends on an axis of milliseconds is logarithmic: below it, one would have
+#: two or three ticks, and hide where a curve turns up.
+_WIDE = 10.0
+
+
+def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool | None = None) -> None:
+    """Label an axis in milliseconds, with plain numbers where a logarithmic one has powers.
+
+    Parameters
+    ----------
+    axes : Axes
+        With everything drawn.
+    which : str
+        ``x`` or ``y``.
+    log : bool or None
+        Whether it is logarithmic; None for what is drawn to decide.
+    """
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter  # noqa: PLC0415
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlabel if which == "x" else axes.set_ylabel)("milliseconds")
-    if not log:
-        axis.set_major_formatter(FuncFormatter(plain_number))
+    axis.set_major_formatter(plain_number)
+    low, high = axis.get_data_interval()
+    if log is False or (log is None and 0 < high < _WIDE * low):
+        axis.set_major_locator(MaxNLocator(6 if high < _LONG_TICK else 4, steps=[1, 2, 2.5, 5, 10]))
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     low, high = axis.get_view_interval()
     ratio = high / low if low > 0 else float("inf")
     subs = next((each for most, each in _SUBDIVISIONS if ratio <= most), (1.0,))
     axis.set_major_locator(LogLocator(subs=subs))
-    axis.set_major_formatter(FuncFormatter(plain_number))
+    axis.set_major_formatter(plain_number)
     axis.set_minor_formatter(NullFormatter())

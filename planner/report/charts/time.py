@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.report.charts.style import BAD, GOOD, INK, SERIES, legend_above, style
+from planner.report.charts.style import (
+    BAD,
+    GOOD,
+    INK,
+    SERIES,
+    legend_above,
+    plain_number,
+    style,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +61,7 @@ def lines(
         heights = [float("nan") if each is None else factor * each for each in values]
         axes.plot([each / scale for each in time_s], heights, label=name, **style(index))
     axes.set_ylabel(unit)
+    axes.yaxis.set_major_formatter(plain_number)
     axes.set_ylim(bottom=0)
     if share:
         axes.set_ylim(0, 100 * 1.03)

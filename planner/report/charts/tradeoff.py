@@ -20,6 +20,7 @@ from planner.report.charts.style import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -72,6 +73,8 @@ class At:
         ]
 
 
+#: Depth of a bend, as a share of the chart, up to which a curve has no knee.
+STRAIGHT = 0.15
 #: How the loads of a chart are marked.
 _LINES: dict[str, dict[str, Any]] = {
     "today": {"color": INK, "linestyle": (0, (1, 2)), "linewidth": 1.6},
@@ -107,7 +110,7 @@ def knee(points: Sequence[tuple[float, float]]) -> float | None:
         return None
     below = [((x - x0) / (x1 - x0) - (y - y0) / (y1 - y0), x) for x, y in points[1:-1]]
     depth, at = max(below, key=lambda each: each[0])
-    return at if depth > 0.1 else None
+    return at if depth > STRAIGHT else None
 
 
 def load(
@@ -149,12 +152,12 @@ def load(
             1000 * seconds, color=GOOD, linestyle=(0, (4, 3)), linewidth=1.2, label=legible(text)
         )
     if at.interval is not None:  # behind the curves
-        axes.axvspan(*at.interval, color=GRID, linewidth=0, label="its interval")
+        axes.axvspan(*at.interval, color=GRID, linewidth=0, label="interval of the capacity")
     for label, x in at.marks():
         axes.axvline(x, label=label, **_LINES[label.partition(",")[0]])
     axes.set_xlim(left=0)
     axes.set_xlabel("clients" if at.unit == "clients" else "requests per second")
-    milliseconds_axis(axes, "y")
+    _latency_axis(axes)
     legend_above(axes, 2)
 
 
@@ -246,6 +249,13 @@ def choices(
         axes.axhline(1000 * bound, color=GOOD, linestyle=dashes, linewidth=1.2, label="bound")
     axes.set_xlabel("dollars per hour")
     axes.set_xlim(left=0)
-    milliseconds_axis(axes, "y")
+    _latency_axis(axes)
     axes.set_ylabel(f"{latency}, milliseconds")
     legend_above(axes, 2)
+
+
+def _latency_axis(axes: Axes) -> None:
+    """Label the upright axis in milliseconds; from zero on where it is not logarithmic."""
+    milliseconds_axis(axes, "y")
+    if axes.get_yscale() == "linear":
+        axes.set_ylim(bottom=0)

@@ -36,7 +36,10 @@ def render_fragment(document: nouns.Document) -> str:
 
 
 def _cut(block: nouns.Block) -> nouns.Block:
-    if not isinstance(block, nouns.Table) or len(block.rows) <= MOST_ROWS:
+    if not isinstance(block, nouns.Table):
+        return block
+    block = block.shown()
+    if len(block.rows) <= MOST_ROWS:
         return block
     more = f"and {len(block.rows) - MOST_ROWS:,} more rows"
     note = f"{block.note} {more}." if block.note else f"{more}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from functools import lru_cache
 from importlib.resources import files
 from itertools import count, groupby
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jinja2 import Environment
+    from markupsafe import Markup
 
 #: What stands between a page and what a stranger may write into it.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; script-src '{hash}'"
 )
+
+#: How the text of an objective begins.
+_OBJECTIVE = re.compile(r"goodput\{|[a-z0-9]+:(p[0-9.]+|mean)[<>]")
 
 #: Characters of a text that is given lines of a width that reads well.
 LONG = 40
@@ -78,7 +83,8 @@ _KINDS: dict[type, str] = {
 
 def _runs(section: nouns.Section) -> list[tuple[str, list[nouns.Block]]]:
     """Return the blocks of a section in runs of one kind: charts stand beside each other."""
-    grouped = groupby(section.blocks, key=lambda block: _KINDS[type(block)])
+    shown = (each.shown() if isinstance(each, nouns.Table) else each for each in section.blocks)
+    grouped = groupby(shown, key=lambda block: _KINDS[type(block)])
     return [(kind, list(blocks)) for kind, blocks in grouped]
 
 
@@ -105,6 +111,8 @@ def environment() -> Environment:
     )
     made.finalize = _shown
     made.filters |= {
+        "across": across,
+        "breakable": breakable,
         "runs": _runs,
         "data": lambda value: raw(embedded_json(value)),
         "long": _long,
@@ -113,6 +121,37 @@ def environment() -> Environment:
         "sort": sort_value,
     }
     return made
+
+
+def across(number: int) -> str:
+    """Return the class of so many cards that leaves the fewest places of their last row empty.
+
+    Examples
+    --------
+    >>> [across(each) for each in (3, 6, 7, 8, 9)]
+    ['', 'across6', 'across4', 'across4', 'across5']
+    """
+    if number < 6:
+        return ""
+    return f"across{max(range(4, 7), key=lambda wide: (-(-number % wide), wide))}"
+
+
+def breakable(text: str) -> Markup:
+    """Return a text; if it is an objective, it may go on in another line within.
+
+    Examples
+    --------
+    >>> print(breakable("goodput{ttft<2s,tpot<50ms}>=0.95"))
+    goodput{<wbr>ttft&lt;2s,<wbr>tpot&lt;50ms}<wbr>&gt;=0.95
+    >>> print(breakable("ttft:p95<1s"), breakable("a{b,c"))
+    ttft:<wbr>p95&lt;1s a{b,c
+    """
+    from markupsafe import Markup, escape  # noqa: PLC0415 - start-up
+
+    if not _OBJECTIVE.match(text):
+        return escape(plain(text))
+    parts = re.split(r"(?<=[:,{])(?=\S)|(?<=})(?=>)", plain(text))
+    return Markup("<wbr>").join(escape(part) for part in parts)
 
 
 def _long(table: nouns.Table) -> set[int]:

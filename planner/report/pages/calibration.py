@@ -22,7 +22,7 @@ from planner.report.inputs.simulated import Number
 from planner.report.numbers import NOTHING, count, percent, signed_percent
 from planner.report.pages.compressed import quality_section, settings_section
 from planner.report.pages.correlated import correlation_blocks
-from planner.report.pages.sources import command_section, numbers_table
+from planner.report.pages.sources import command_section, engine_version, numbers_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from planner.report.document import Block, State
     from planner.report.inputs.calibrated import Calibrated, Residuals
 
+#: What one of a group of rows is called where the name of the groups would not do.
+_GROUPS = {"lengths": "pair of lengths", "kernels": "kind of model"}
 #: How a number is known that is no measurement.
 _UNSURE = frozenset({"assumed", "memory"})
 
@@ -52,8 +54,8 @@ def calibration_document(found: Calibrated) -> Document:
         sections.append(command_section(found.command, found.tool_version))
     return Document(
         title=f"{profile.name}: calibration",
-        subtitle=f"{profile.engine} {profile.engine_version} on {profile.device}, "
-        f"{profile.created}",
+        subtitle=f"{profile.engine}, {engine_version(profile.engine_version)}, "
+        f"on {profile.device}, {profile.created}",
         answer=answer(found),
         sections=tuple(sections),
         tool_version=found.tool_version,
@@ -101,6 +103,13 @@ def _share(each: Coefficient) -> float:
     return each.stderr / abs(each.value) if each.stderr and each.value else 0.0
 
 
+def _legible(value: float, unit: str) -> tuple[float, str]:
+    """Return what to multiply a number with, and its unit then: nobody reads 3e-05 s."""
+    if unit != "s" or not 0 < abs(value) < 1:
+        return 1.0, unit
+    return (1e3, "ms") if abs(value) >= 1e-3 else (1e6, "µs")
+
+
 def _coefficients(profile: Profile) -> Iterator[Block]:
     """Yield the coefficients, those of single devices, and how they are correlated."""
     groups = {"": profile.coefficients, **profile.devices}
@@ -109,12 +118,13 @@ def _coefficients(profile: Profile) -> Iterator[Block]:
         for name, each in coefficients.items():
             meaning, unit, _ = COEFFICIENTS[name]
             state: State = "unsure" if each.provenance in _UNSURE else ""
-            error = NOTHING if each.stderr is None else f"{each.stderr:.2g}"
+            factor, short = _legible(each.value, unit)
+            error = NOTHING if each.stderr is None else f"{factor * each.stderr:.2g}"
             rows.append((
                 *((Cell(device or "all"),) if profile.devices else ()),
-                Cell(f"{name}\n{meaning}", name), Cell(f"{each.value:.4g}", each.value),
+                Cell(f"{name}\n{meaning}", name), Cell(f"{factor * each.value:.4g}", each.value),
                 Cell(error, each.stderr), Cell(percent(_share(each) or None), _share(each) or None),
-                Cell(unit), Cell(each.provenance, each.provenance, state),
+                Cell(short, unit), Cell(each.provenance, each.provenance, state),
             ))  # fmt: skip
     columns = (
         *((Column("device", "device", numeric=False),) if profile.devices else ()),
@@ -196,7 +206,10 @@ def _evidence(profile: Profile) -> Table:
     evidence = profile.evidence
     assert evidence is not None  # noqa: S101 - the caller has asked
     groups = {"in sample": evidence.in_sample}
-    groups |= {f"each {kind} left out": by for kind, by in evidence.cross_validated.items()}
+    groups |= {
+        f"each {_GROUPS.get(kind, kind)} left out": by
+        for kind, by in evidence.cross_validated.items()
+    }
     rows = tuple(
         (
             Cell(group), Cell(metric), Cell(f"{each.n:,}", each.n),

@@ -80,6 +80,8 @@ def _answer(runs: Runs) -> Answer:
     if priced:
         cost, _, name = min(priced)  # of equally cheap ones that with the highest rate
         sentences = (f"The cheapest of them: {name}, ${cost:,.2f} per hour.",)
+        if len(priced) > 1 and len({round(each, 2) for each, *_ in priced}) == 1:
+            sentences = (f"Each of them costs ${cost:,.2f} per hour; most requests: {name}.",)
     return Answer(said, "good" if len(good) == len(runs) else "unsure", sentences)
 
 
@@ -131,7 +133,7 @@ def _choices(runs: Runs) -> Chart | None:
         for name, run in runs
     ]
     known = [(name, run, cost, v) for name, run, cost, v in found if cost is not None and v]
-    if len({cost for _, _, cost, _ in known}) < 2:
+    if len({round(cost, 2) for _, _, cost, _ in known}) < 2:  # to the cent, as readers see it
         return None
     front = charts.front_of([(cost, v) for _, _, cost, v in known])
     points = [

@@ -15,22 +15,36 @@ if TYPE_CHECKING:
 #: Shares of time that are drawn, with the names that readers see.
 SHARES = {"busy": "in a step", "compute": "compute", "storage": "storage", "kv_cache": "KV cache"}
 
+#: The same shares on average, and what else is known of them.
+WORDS = {
+    "busy": "time in a step",
+    "compute": "time in compute",
+    "storage": "time in storage",
+    "transfer": "time in transfer",
+    "kv_cache": "KV cache in use",
+}
+
 
 def fleet_section(found: Simulated) -> Section | None:
     """Return how the fleet was used; None where nothing is known of it."""
-    shares = [
-        (SHARES.get(name, name), percent(share))
+    line = found.timeline
+    facts = [
+        (WORDS.get(name, name), percent(share))
         for name, share in found.utilisation.items()
         if share is not None
     ]
+    facts += [("preemptions", f"{found.preemptions:,}")] if facts else []
     blocks: list[Facts | Chart | Table] = []
-    if shares:
-        blocks.append(Facts((*shares, ("preemptions", f"{found.preemptions:,}"))))
-    line = found.timeline
     if line is not None and len(line.time_s) > 1:
-        blocks += [_utilisation(line, found), _queue(line), _replicas(line)]
+        blocks += [_utilisation(line, found), _queue(line)]
+        if line.changes or len(set(line.replicas_up)) > 1:
+            blocks.append(_replicas(line))
+        else:  # a straight line says no more
+            facts.append(("replicas, all the time", f"{line.replicas_up[0] or 0:g}"))
         if line.changes:
             blocks.append(_changes(line))
+    if facts:
+        blocks.insert(0, Facts(tuple(facts), large=True))
     return Section("fleet", "The fleet over time", tuple(blocks)) if blocks else None
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from planner.report.charts import latency as charts
 from planner.report.document import Cell, Chart, Column, Section, Table
 from planner.report.numbers import NOTHING, UNBOUNDED, duration, interval, milliseconds, percent
-from planner.report.pages.objectives import marks
+from planner.report.pages.objectives import ends_columns, marks
 from planner.results.intervals import Estimate
 from planner.results.metrics import PARTS_METRICS, PARTS_STATISTICS, STATISTICS
 from planner.results.records import PARTS
@@ -31,6 +31,8 @@ MEANINGS = {
 DRAWN = ("ttft", "tpot", "itl", "e2e")
 #: Most curves in one chart: more cannot be told apart.
 MOST_CURVES = 6
+#: Most groups whose percentiles are open at first: more are longer than all the rest.
+MOST_OPEN = 3
 
 
 def latency_section(
@@ -133,23 +135,27 @@ def latency_table(groups: Sequence[tuple[str, Group]]) -> Table:
     columns = [Column("metric", "metric", numeric=False)]
     if several:
         columns.insert(0, Column("of", "of", numeric=False))
-    columns += [Column(name, f"{name}_s") for name in STATISTICS]
+    for name in STATISTICS:
+        columns += [Column(name, f"{name}_s"), *ends_columns(f"{name}_", "_s")]
     rows = []
     for label, group in groups:
         for metric in METRICS:
-            cells = [_estimate(group, metric, statistic) for statistic in STATISTICS]
+            cells = [cell for name in STATISTICS for cell in _estimate(group, metric, name)]
             head = [Cell(label), Cell(metric)] if several else [Cell(metric)]
             rows.append((*head, *cells))
     note = "In milliseconds, intervals below. *: the sample cannot bound it, or it is not known."
-    return Table("latency", "Percentiles, ms", tuple(columns), tuple(rows), note)
+    folded = len(groups) > MOST_OPEN
+    return Table("latency", "Percentiles, ms", tuple(columns), tuple(rows), note, folded)
 
 
-def _estimate(group: Group, metric: str, statistic: str) -> Cell:
+def _estimate(group: Group, metric: str, statistic: str) -> tuple[Cell, Cell, Cell]:
+    """Return an estimate with its interval below it, and the ends of that for files of numbers."""
     found = group.metrics.get(f"{metric}_s", {}).get(statistic)
     if found is None or found.value is None:
-        return Cell(UNBOUNDED if found is not None else NOTHING)
+        return Cell(UNBOUNDED if found is not None else NOTHING), Cell(NOTHING), Cell(NOTHING)
     ends = interval(Estimate(found.value, found.low, found.high))
-    return Cell(f"{milliseconds(found.value)}\n{ends}", found.value)
+    shown = Cell(f"{milliseconds(found.value)}\n{ends}", found.value)
+    return shown, Cell(NOTHING, found.low), Cell(NOTHING, found.high)
 
 
 def parts_section(found: Simulated) -> Section | None:

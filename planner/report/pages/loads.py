@@ -28,18 +28,25 @@ def shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def axis_labels(axes: Sequence[Axis]) -> list[str]:
-    """Return a name for each axis: the end of its key where that tells it apart, and its unit."""
+def axis_names(axes: Sequence[Axis]) -> list[str]:
+    """Return a name for each axis: the end of its key where that tells it apart."""
     ends = [axis.key.rpartition(".")[2] for axis in axes]
-    names = [end if ends.count(end) == 1 else a.key for end, a in zip(ends, axes, strict=True)]
-    return [f"{name}, {a.unit}" if a.unit else name for name, a in zip(names, axes, strict=True)]
+    return [end if ends.count(end) == 1 else a.key for end, a in zip(ends, axes, strict=True)]
+
+
+def axis_labels(axes: Sequence[Axis]) -> list[str]:
+    """Return a name for each axis, with its unit."""
+    named = zip(axis_names(axes), axes, strict=True)
+    return [f"{name}, {axis.unit}" if axis.unit else name for name, axis in named]
 
 
 def values_of(found: Swept, cell: Point) -> str:
     """Return the varied values of a cell in words."""
-    labels = axis_labels(found.vary)
-    pairs = zip(labels, (cell.values.get(axis.key) for axis in found.vary), strict=True)
-    return ", ".join(f"{label} {shown(value)}" for label, value in pairs)
+    pairs = [(axis, shown(cell.values.get(axis.key))) for axis in found.vary]
+    return ", ".join(
+        f"{name} {value} {axis.unit}" if axis.unit else f"{name} {value}"
+        for name, (axis, value) in zip(axis_names(found.vary), pairs, strict=True)
+    )
 
 
 def load_charts(found: Swept) -> Iterator[Chart]:
@@ -125,7 +132,7 @@ def choice_charts(found: Swept) -> Iterator[Chart]:
     ]
     known = [(cell, cell.usd_per_hour, cell.value("ttft", "p95")) for cell in cells]
     points = [(cell, cost, y) for cell, cost, y in known if cost is not None and y]
-    if len({cost for _, cost, _ in points}) < 2:
+    if len({round(cost, 2) for _, cost, _ in points}) < 2:  # to the cent, as readers see it
         return
     front = charts.front_of([(cost, y) for _, cost, y in points])
     drawn = [

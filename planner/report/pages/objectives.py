@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from planner.errors import InputError
 from planner.report.charts.latency import Mark
 from planner.report.document import Cell, Column, Table
-from planner.report.numbers import NOTHING, UNBOUNDED, duration, percent
+from planner.report.numbers import NOTHING, UNBOUNDED, duration, interval, percent
+from planner.results.intervals import Estimate
 from planner.scenario.objectives import GoodputObjective, LatencyObjective, parse_objectives
 
 if TYPE_CHECKING:
@@ -77,45 +78,63 @@ def objectives_table(found: Simulated) -> Table | None:
     outcomes = found.outcomes()
     if not outcomes:
         return None
-    classes = any(name for name, _ in outcomes)
-    columns = [
+    columns = (
+        Column("class", "class", numeric=False, filed=True),
         Column("objective", "objective", numeric=False),
-        Column("", "met", numeric=False),
+        Column("outcome", "met", numeric=False),
         Column("value", "value"),
-        Column("interval", "interval", numeric=False),
+        *ends_columns(),
         Column("margin", "margin"),
-        Column("the interval agrees", "sure", numeric=False),
-    ]
-    rows = []
-    for name, each in outcomes:
-        row = _row(each, steady=found.steady)
-        rows.append((Cell(name or "all"), *row) if classes else row)
-    if classes:
-        columns.insert(0, Column("class", "class", numeric=False))
-    note = "Latencies are in seconds in files of numbers, in milliseconds here."
-    return Table("objectives", "Objectives", tuple(columns), tuple(rows), note)
+        Column("sure", "sure", numeric=False, filed=True),
+    )
+    rows = tuple(_row(name, each, steady=found.steady) for name, each in outcomes)
+    note = "Not sure: the interval, below the value, reaches over the bound or has no end (*)."
+    return Table("objectives", "Objectives", columns, rows, note)
 
 
-def _row(outcome: Objective, *, steady: bool) -> tuple[Cell, ...]:
-    share = outcome.objective.startswith("goodput")
+def ends_columns(before: str = "", after: str = "") -> tuple[Column, Column]:
+    """Return the columns of the ends of an interval, which a reader sees below the value."""
+    low, high = (f"{before}{end}{after}" for end in ("low", "high"))
+    return Column(low, low, filed=True), Column(high, high, filed=True)
 
-    def shown(value: float | None) -> str:
-        if value is None:
-            return UNBOUNDED
-        if share:
-            return percent(value, 2)
-        return duration(value)
 
-    interval = NOTHING
-    if outcome.low is not None or outcome.high is not None:
-        interval = f"{shown(outcome.low)} to {shown(outcome.high)}"
+def named_objective(objective: str, name: str | None) -> Cell:
+    """Return an objective with its class below it, where it is not of all requests."""
+    return Cell(f"{objective}\n{name}" if name else objective, objective)
+
+
+def with_interval(objective: str, ends: tuple[float | None, float | None, float | None]) -> str:
+    """Return the value of an objective as a reader sees it, with its interval below.
+
+    Parameters
+    ----------
+    objective : str
+        Its text: a goodput has shares, any other seconds.
+    ends : (float or None, float or None, float or None)
+        Value, low and high end of its interval.
+    """
+    share = objective.startswith("goodput")
+    value = percent(ends[0], 2) if share and ends[0] is not None else duration(ends[0])
+    if ends[1] is None and ends[2] is None:
+        return value
+    if not share:
+        return f"{value}\n{interval(Estimate(*ends))}"
+    low, high = (UNBOUNDED if end is None else f"{100 * end:.2f}" for end in ends[1:])
+    return f"{value}\n{low}–{high}"  # noqa: RUF001 - a range
+
+
+def _row(name: str, outcome: Objective, *, steady: bool) -> tuple[Cell, ...]:
     gap = margin(outcome)
     state: State = "bad" if not outcome.met else "good" if outcome.sure else "unsure"
+    said = f"{'met' if outcome.met else 'missed'}{'' if outcome.sure else ', not sure'}"
+    ends = (outcome.value, outcome.low, outcome.high)
     return (
-        Cell(outcome.objective),
-        Cell("met" if outcome.met else "missed", outcome.met, state),
-        Cell(shown(outcome.value), outcome.value),
-        Cell(interval),
+        Cell(name or "all"),
+        named_objective(outcome.objective, name),
+        Cell(said, outcome.met, state),
+        Cell(with_interval(outcome.objective, ends), outcome.value),
+        Cell(NOTHING, outcome.low),
+        Cell(NOTHING, outcome.high),
         Cell(gap.text, gap.share) if gap else Cell(NOTHING if steady else "no steady state"),
-        Cell("yes" if outcome.sure else "no", outcome.sure),
+        Cell(NOTHING, outcome.sure),
     )

@@ -16,10 +16,11 @@ from planner.report.document import (
     Table,
     Words,
 )
-from planner.report.numbers import NOTHING, UNBOUNDED, duration, left, milliseconds, percent, sure
+from planner.report.numbers import NOTHING, UNBOUNDED, left, milliseconds, percent, sure
 from planner.report.pages.curves import point_charts, points_table
 from planner.report.pages.fleet import fleet_section
 from planner.report.pages.latency import latency_section, parts_section
+from planner.report.pages.objectives import ends_columns, named_objective, with_interval
 from planner.report.pages.options import cost, fleet, front_chart, options_table, settings
 from planner.report.pages.searched import search_section
 from planner.report.pages.sources import scenario_listing, sources_section
@@ -39,7 +40,9 @@ def plan_document(found: Planned) -> Document:
     sections = [Section("plan", "The plan", tuple(_first(found)))]
     run = found.simulation
     if run is not None:
-        sections.append(latency_section([("the plan", run)], run.outcomes(), run.classes or {}))
+        title = f"Latency{_with_spares(found)}"
+        groups = [("the plan", run)]
+        sections.append(latency_section(groups, run.outcomes(), run.classes or {}, title=title))
         parts = parts_section(run)
         sections += [parts] if parts is not None else []
     if found.loads:
@@ -76,7 +79,8 @@ def answer(found: Planned) -> Answer:
         f"Every objective is met with probability {sure(best.probability)}; {best.because}.",
     ]
     if best.headroom is not None:
-        sentences.append(f"Traffic may grow by {percent(best.headroom)} until one is missed.")
+        down = ", spares being down" if _fleet_size(best)[1] else ""
+        sentences.append(f"Traffic may grow by {percent(best.headroom)} until one is missed{down}.")
     state: State = "good" if best.probability >= found.confidence else "unsure"
     return Answer(f"{fleet(best)}, {cost(best)}", state, tuple(sentences))
 
@@ -100,7 +104,8 @@ def _loads(found: Planned) -> list[Block]:
     at = At()
     if run is not None:
         at = At(today=run.offered_requests_per_s, saturation=run.saturation_requests_per_s)
-    said = "The same requests closer together or further apart, on the fleet of the plan."
+    said = "The same requests closer together or further apart, on the fleet of the plan"
+    said += f"{_with_spares(found)}."
     table = points_table(found.loads, "req/s")
     return [Words(said), *point_charts(found.loads, at), table]
 
@@ -118,15 +123,30 @@ def _first(found: Planned) -> list[Block]:
         ("what binds" if not k else "", each) for k, each in enumerate(binds or [best.binding])
     ]
     blocks.append(Facts(tuple(rows)))
-    blocks.append(predicted_table("objectives", "Objectives", best.objectives))
+    replicas, spares = _fleet_size(best)
+    title = f"Objectives with {replicas - spares} of the {replicas} replicas, spares being down"
+    title = title if spares else "Objectives"
+    blocks.append(predicted_table("objectives", title, best.objectives))
     if best.outage is not None:
-        title = f"Objectives from a failure of {best.outage.lost} on"
+        title = f"Objectives with all {replicas} at first, from when {best.outage.lost} fails on"
         blocks.append(predicted_table("outage", title, best.outage.objectives))
     if found.difference:
         blocks.append(_difference(found))
     if found.simulation is None:  # one of an earlier version
         blocks.append(_metrics(best))
     return blocks
+
+
+def _fleet_size(best: Recommendation) -> tuple[int, int]:
+    """Return how many replicas a fleet has, and how many of them are spares."""
+    return sum(pool.replicas for pool in best.pools), sum(pool.spares for pool in best.pools)
+
+
+def _with_spares(found: Planned) -> str:
+    """Return in words that a simulation has the spares too; empty where there are none."""
+    best = found.recommendation
+    replicas, spares = (0, 0) if best is None else _fleet_size(best)
+    return f" with all {replicas} replicas" if spares else ""
 
 
 def _cards(best: Recommendation) -> list[tuple[str, str]]:
@@ -151,35 +171,27 @@ def predicted_table(name: str, title: str, outcomes: Sequence[Predicted]) -> Tab
         state: State = "good" if each.probability >= 0.95 else "unsure"
         if each.margin is None or each.margin < 0:
             state = "bad"
-        label = f"{each.class_}: {each.objective}" if each.class_ else each.objective
-        interval = NOTHING
-        if each.low is not None or each.high is not None:
-            interval = f"{_value(each, each.low)} to {_value(each, each.high)}"
+        ends = (each.value, each.low, each.high)
         rows.append(
             (
-                Cell(label),
-                Cell(_value(each, each.value), each.value),
-                Cell(interval),
+                Cell(each.class_ or "all"),
+                named_objective(each.objective, each.class_),
+                Cell(with_interval(each.objective, ends), each.value),
+                Cell(NOTHING, each.low),
+                Cell(NOTHING, each.high),
                 Cell(left(each.margin), each.margin),
                 Cell(sure(each.probability), each.probability, state),
             )
         )
     columns = (
+        Column("class", "class", numeric=False, filed=True),
         Column("objective", "objective", numeric=False),
         Column("predicted", "value"),
-        Column("interval", "interval", numeric=False),
-        Column("left to the bound", "margin"),
+        *ends_columns(),
+        Column("margin", "margin"),
         Column("probability", "probability"),
     )
     return Table(name, title, columns, tuple(rows))
-
-
-def _value(outcome: Predicted, value: float | None) -> str:
-    if value is None:
-        return UNBOUNDED
-    if outcome.objective.startswith("goodput"):
-        return percent(value, 2)
-    return duration(value)
 
 
 def _difference(found: Planned) -> Table:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def simulate_document(found: Simulated) -> Document:
     """Return the report of one simulation."""
     latency = latency_section([("all requests", found)], found.outcomes(), found.classes or {})
-    sections = [Section("answer", "Objectives and cost", tuple(_first(found))), latency]
+    sections = [Section("answer", _first_title(found), tuple(_first(found))), latency]
     parts = parts_section(found)
     fleet = fleet_section(found)
     sections += [each for each in (parts, fleet) if each is not None]
@@ -32,6 +32,12 @@ def simulate_document(found: Simulated) -> Document:
         sections=tuple(sections),
         tool_version=found.tool_version,
     )
+
+
+def _first_title(found: Simulated) -> str:
+    """Return what the first section has: not every scenario has objectives, or prices."""
+    cost = "and cost" if found.cost.get("usd_per_hour") is not None else "and load"
+    return f"{'Objectives' if found.outcomes() else 'Traffic'} {cost}"
 
 
 def answer(found: Simulated) -> Answer:
@@ -87,7 +93,7 @@ def _overload(found: Simulated) -> str:
         return f"{count(left, 'request')} never finished: the fleet was lost."
     return (
         f"{rate(offered)} requests per second arrive, and the fleet sustains {rate(saturation)}. "
-        "Latencies would depend on how long one waits, so none is given."
+        "Latencies that would depend on how long one waits are not given."
     )
 
 

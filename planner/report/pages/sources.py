@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Where a number may come from, and how far to trust it.
 TRUST: dict[str, State] = {"assumed": "unsure", "memory": "unsure"}
+#: How many numbers are known so, where the word alone would not read well after a count.
+_KNOWN = {"datasheet": "from datasheets", "memory": "from memory"}
 #: Longest scenario that a page shows [characters].
 LONGEST_LISTING = 100_000
 
@@ -39,18 +41,25 @@ def numbers_table(numbers: Sequence[Number]) -> Table:
     return Table("sources", f"The {len(rows)} numbers behind it", columns, rows, folded=True)
 
 
+def engine_version(version: object) -> str:
+    """Return the version of an engine in words."""
+    if version in {"any", None}:
+        return "any version"
+    return f"version {version}"
+
+
 def sources_section(found: Simulated) -> Section:
     """Return profile, method, notices and the source of every number."""
     rows = [("method", found.method.statement)]
     profile = found.provenance.profile
     if profile:
-        engine = f"{profile.get('engine')} {profile.get('engine_version')}"
+        engine = f"{profile.get('engine')}, {engine_version(profile.get('engine_version'))}"
         said = f"{profile.get('name')!r} of {profile.get('created')}, engine {engine}"
         rows.append(("profile", said))
     numbers = found.provenance.numbers
     if numbers:
         kinds = [each.provenance for each in numbers]
-        counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+        counts = [f"{kinds.count(kind)} {_KNOWN.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
         rows.append(("numbers", ", ".join(counts)))
     rows += [
         ("notice", f"{each.count:,} {each.message}" if each.count else each.message)
