@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calibrate.compression.variant import Variant
@@ -86,10 +86,9 @@ class Server:
         server.warm_up()
         return server
 
-    def with_room_for(self, requests: Iterable[Requests]) -> Server:
-        """Return a server of the same model whose cache has slots for the longest of `requests`."""
-        length = _slot_length(self.limits, requests)
-        return replace(self, runner=Runner(self.runner.model, self.limits.max_num_seqs, length))
+    def make_room_for(self, requests: Iterable[Requests]) -> None:
+        """Resize the slots of the cache to the longest of `requests`; what they held is gone."""
+        self.runner.resize(_slot_length(self.limits, requests))
 
     @property
     def device(self) -> torch.device:

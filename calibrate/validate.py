@@ -93,7 +93,7 @@ def validate(
     meter = Speedometer.of(server, system.step) if is_of_here(system, server) else None
     _read(meter, server, say)
     programme = Programme.planned(scenario, _now(system, meter), base, loads)
-    server = server.with_room_for([*programme.requests, base])
+    server.make_room_for([*programme.requests, base])
     server.warm_up()
     measured = _measure(server, programme, meter, runs=runs, say=say)
     comparisons = tuple(_compared(programme, measured, system, meter))

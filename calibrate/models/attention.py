@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
+from calibrate.models.free_memory import free_memory
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,10 +36,13 @@ class KvCache:
         Sequences that it holds.
     length : int
         Tokens of each. [tokens]
+    depth : int
+        Layers that will see some: the first tells how much memory they all will take.
     """
 
     slots: int
     length: int
+    depth: int
     layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
 
     def store(
@@ -48,12 +52,21 @@ class KvCache:
 
         Returns the layer's cache, shape ``(slots * length, kv_heads, head_dim)`` each. Its shape
         is that of what the model computes, so that pruned heads take no room.
+
+        Raises
+        ------
+        MemoryError
+            If the free memory of the device is less than the cache will take. A CPU would give it
+            and then end some program.
         """
         if layer not in self.layers:
-            shape = (self.slots * self.length, key.shape[1], key.shape[2])
+            rows_in_all = self.slots * self.length
+            size = rows_in_all * (key[0].nbytes + value[0].nbytes)
+            if not self.layers and size * self.depth > free_memory(key.device):
+                raise MemoryError
             self.layers[layer] = (
-                key.new_zeros(shape),
-                value.new_zeros((*shape[:2], value.shape[2])),
+                key.new_zeros((rows_in_all, *key.shape[1:])),
+                value.new_zeros((rows_in_all, *value.shape[1:])),
             )
         keys, values = self.layers[layer]
         keys.index_copy_(0, rows, key)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import transformers
 
+from calibrate.models.free_memory import free_memory
 from planner.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,24 +70,12 @@ class LoadedModel:
 
 def check_room(size: float, device: torch.device, name: str) -> None:
     """Refuse a model of `size` bytes that the free memory of `device` does not hold."""
-    cuda = device.type == "cuda"
-    free = float(torch.cuda.mem_get_info(device)[0]) if cuda else _free_memory()
+    free = free_memory(device)
     if size > free:
         raise InputError(
             f"model {name!r} must fit into the free memory of {device}, {free / 2**30:.1f} GiB, "
             f"got {size / 2**30:.1f} GiB of weights; take a smaller model or data type"
         )
-
-
-def _free_memory() -> float:
-    """Return the memory that the machine can still give [B]; all of it where Linux does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return float(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def ready(model: Any, device: torch.device) -> torch.nn.Module:  # noqa: ANN401 - any of transformers'

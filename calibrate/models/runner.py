@@ -43,19 +43,29 @@ class Runner:
 
     def __init__(self, model: torch.nn.Module, max_num_seqs: int, max_model_len: int) -> None:
         self.model: Any = model.eval()
-        config: Any = model.config
-        self.max_num_seqs, self.max_model_len = max_num_seqs, max_model_len
+        self.max_num_seqs = max_num_seqs
         self.device = next(model.parameters()).device
-        self._positions = int(config.max_position_embeddings)
-        self._cache = KvCache(max_num_seqs, max_model_len)
-        self._filled = [0] * max_num_seqs
+        self._positions = int(model.config.max_position_embeddings)
+        self.resize(max_model_len)
+
+    def resize(self, max_model_len: int) -> None:
+        """Forget all sequences and take slots of `max_model_len` tokens from now on.
+
+        Raises
+        ------
+        InputError
+            If the cache does not fit into memory; the old one is gone.
+        """
+        self.max_model_len = max_model_len
+        self._cache = KvCache(self.max_num_seqs, max_model_len, self.model.config.num_hidden_layers)
+        self._filled = [0] * self.max_num_seqs
         try:
             self.step([Chunk(0, [0], 0)])  # every layer allocates its cache
         except (MemoryError, RuntimeError) as error:  # torch raises either
             if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
                 raise InputError(
-                    f"a cache of {max_num_seqs} sequences of {max_model_len} tokens must fit into "
-                    f"the memory of {self.device}; lower max_num_seqs or max_model_len"
+                    f"a cache of {self.max_num_seqs} sequences of {max_model_len} tokens must fit "
+                    f"into the free memory of {self.device}; lower max_num_seqs or max_model_len"
                 ) from error
             raise
 

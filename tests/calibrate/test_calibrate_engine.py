@@ -125,7 +125,7 @@ def test_the_cases_hold_what_they_are_meant_to_test():
     """Preemption, waiting, rejection and time-outs do occur among random cases."""
     seen = Counter()
 
-    @settings(max_examples=100, database=None, phases=[Phase.generate], deadline=None)
+    @settings(max_examples=400, database=None, phases=[Phase.generate], deadline=None)
     @seed(1)
     @given(case=cases())
     def look(case):

@@ -189,6 +189,25 @@ def test_a_cache_that_does_not_fit_says_what_to_lower():
         Runner(make_model("llama"), 10**7, 10**7)
 
 
+def test_a_cache_is_refused_before_a_cpu_gives_memory_that_it_has_not(monkeypatch):
+    model, layers = make_model("llama"), []
+    of_one_layer = Runner(model, 3, 16).kv_bytes / model.config.num_hidden_layers
+    monkeypatch.setattr("calibrate.models.attention.free_memory", lambda _: 1.5 * of_one_layer)
+    monkeypatch.setattr(torch.Tensor, "new_zeros", lambda *_: layers.append(_))
+    with pytest.raises(InputError, match="3 sequences of 16 tokens must fit into the free memory"):
+        Runner(model, 3, 16)
+    assert not layers
+
+
+def test_a_cache_of_another_size_holds_longer_sequences():
+    runner = Runner(make_model("llama"), 3, 16)
+    before, first = runner.kv_bytes, runner.step([Chunk(0, [5, 6, 7], 0)])
+    runner.resize(32)
+    assert runner.kv_bytes == 2 * before
+    assert runner.step([Chunk(0, [5, 6, 7], 0)]) == first
+    runner.fill(1, 32)
+
+
 def test_an_attention_that_cannot_be_run_is_refused():
     config = transformers.Gemma2Config(**LLAMA, head_dim=8, **PLAIN)
     model = transformers.AutoModelForCausalLM.from_config(config)
