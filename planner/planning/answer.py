@@ -11,10 +11,11 @@ from planner.planning.binds import binding, binds
 from planner.planning.candidate import candidate_of
 from planner.planning.describe import option, trade
 from planner.planning.difference import difference
-from planner.planning.explain import headroom, outage, sensitivity
+from planner.planning.explain import headroom, outage
 from planner.planning.front import estimates, pareto
 from planner.planning.loads import load_points
 from planner.planning.result import PlanContext, Recommendation
+from planner.planning.sensitive import cheaper, sensitivity
 from planner.scenario.dump import scenario_json
 from planner.simulation.provenance import profile_line
 from planner.simulation.system import build_system
@@ -60,7 +61,7 @@ def explained(search: Search, found: list[Verified], again: Again) -> Parts:
         because=_because(search, best, at, part),
         outage=outage(search, best),
     )
-    others = [each for each in (*found[1:], *_cheaper(search, best)) if each is not best]
+    others = [each for each in (*found[1:], *cheaper(search, best)) if each is not best]
     parts.alternatives = tuple(
         option(search, each, trade(search, each, best)) for each in others[:ALTERNATIVES]
     )
@@ -97,14 +98,6 @@ def _with_intervals(chosen: Option, result: Result) -> Option:
     return replace(chosen, outcomes=outcomes)
 
 
-def _cheaper(search: Search, best: Verified) -> list[Verified]:
-    """Return the dearest fleets that cost less than the best and miss its objectives."""
-    cost = search.cost(best.entry, best.replicas)
-    below = [each for each in search.missed if search.cost(each.entry, each.replicas) < cost]
-    below.sort(key=lambda each: (-each.probability, -search.cost(each.entry, each.replicas)))
-    return below[:2]
-
-
 def _simulated(search: Search, best: Verified) -> Result:
     """Return the full result of the recommended fleet, spares included."""
     total = best.replicas + search.constraints.spares_for(best.replicas)
@@ -130,10 +123,10 @@ def _because(search: Search, best: Verified, at: int, part: str) -> str:
             f"{part} most; nothing cheaper meets it"
         )
     less = "one replica is the least there can be" if best.replicas == 1 else "fewer are too few"
-    cheaper = _cheaper(search, best)
+    below = cheaper(search, best)
     rest = "nothing cheaper is likely to do"
-    if cheaper:
-        one = cheaper[0]
+    if below:
+        one = below[0]
         rest = (
             f"the nearest that is cheaper, {one.replicas} x {one.entry.candidate.device_name}, "
             f"does with probability {one.probability:.2g}"

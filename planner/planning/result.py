@@ -110,6 +110,8 @@ class Influence:
         Whether the plan still meets its objectives at the worse end.
     fewer : bool
         Whether one replica fewer would do at the better end.
+    cheaper : str
+        Another fleet that is cheaper and would do at the better end, and its cost; or empty.
     """
 
     name: str
@@ -117,11 +119,12 @@ class Influence:
     high: float
     enough: bool
     fewer: bool
+    cheaper: str = ""
 
     @property
     def changes_plan(self) -> bool:
         """Whether the plan would be another at one of the ends."""
-        return self.fewer or not self.enough
+        return self.fewer or not self.enough or bool(self.cheaper)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -131,6 +134,7 @@ class Influence:
             "high": self.high,
             "still_enough": self.enough,
             "fewer_would_do": self.fewer,
+            "cheaper_would_do": self.cheaper or None,
             "changes_plan": self.changes_plan,
         }
 

@@ -125,14 +125,16 @@ class Verifier:
         rows: list[tuple[Candidate | None, tuple[object, ...]]]
         rows = [(candidate, (candidate, replicas, level, 0, each)) for each in variations]
         plain, *drawn = self.runner.map(replicate, rows)
-        return [
-            tuple(a.ratio - b.ratio for a, b in zip(each.tallies, plain.tallies, strict=True))
-            for each in drawn
-        ]
+        return [moved(each, plain) for each in drawn]
 
     def _device(self, candidate: Candidate) -> Device:
         found: Device = next(iter(self.runner.map(device_of, [(candidate, (candidate,))])))
         return found
+
+
+def moved(found: Found, plain: Found) -> tuple[float, ...]:
+    """Return what a change adds to the ratio of each objective: from `plain` to `found`."""
+    return tuple(a.ratio - b.ratio for a, b in zip(found.tallies, plain.tallies, strict=True))
 
 
 def replicate(evaluator: Evaluator, *args: object) -> Found:

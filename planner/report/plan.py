@@ -135,11 +135,15 @@ def _sensitive(plan: Plan) -> str:
         return "no input changes the plan by itself, 10 % or two standard errors either way"
     words = []
     for each in changing[:MOST_LISTED]:
-        effect = "one replica fewer may do" if each.enough else "may be too few replicas"
+        effects = [
+            *([] if each.enough else ["may be too few replicas"]),
+            *(["one replica fewer may do"] if each.fewer else []),
+            *([f"{each.cheaper}, may do"] if each.cheaper else []),
+        ]
         up, down = f"{100 * (each.high - 1):.0f} %", f"{100 * (1 - each.low):.0f} %"
         off = f"{up} up or down" if up == down else f"{up} up or {down} down"
         name = VARIED.get(each.name, each.name)
-        words.append(f"{name} {off}: {effect}")
+        words.append(f"{name} {off}: {', or '.join(effects)}")
     return " · ".join(words)
 
 

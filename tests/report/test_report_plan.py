@@ -57,7 +57,7 @@ def plan(**changes):
         "infeasible": None, "today": option(6, 12.0, 0.05),
         "difference": [{"sign": "~", "key": "replicas", "before": "6", "after": "2"}],
         "sensitivity": [{"input": "rate", "low": 0.9, "high": 1.1, "still_enough": True,
-                         "fewer_would_do": False, "changes_plan": False}],
+                         "fewer_would_do": False, "cheaper_would_do": None, "changes_plan": False}],
         "method": {"requests": 19366, "store": "x.jsonl"}, "notices": ["<b>assumed</b>"],
     } | changes  # fmt: skip
 

@@ -121,6 +121,7 @@ class Influence(Found):
     high: float
     still_enough: bool
     fewer_would_do: bool
+    cheaper_would_do: Text | None = None
     changes_plan: bool
 
 

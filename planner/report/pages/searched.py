@@ -64,6 +64,7 @@ def _sensitivity(found: Planned) -> Table:
         Column("to", "high"),
         Column("still enough", "still_enough", numeric=False),
         Column("fewer would do", "fewer_would_do", numeric=False),
+        Column("cheaper would do", "cheaper_would_do", numeric=False),
         Column("changes the plan", "changes_plan", numeric=False),
     )
     rows = tuple(
@@ -75,6 +76,7 @@ def _sensitivity(found: Planned) -> Table:
                 Cell("yes" if flag else "no", flag)
                 for flag in (each.still_enough, each.fewer_would_do)
             ),
+            Cell(each.cheaper_would_do or "no"),
             Cell("yes" if each.changes_plan else "no", each.changes_plan,
                  "unsure" if each.changes_plan else ""),
         )
