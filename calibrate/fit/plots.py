@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.solution import Fit
     from calibrate.fit.step_model import Floats, Sample
 
 #: What errors are drawn over: label and value of a sample.

@@ -11,7 +11,7 @@ from planner.catalog.profile import COEFFICIENTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calibrate.fit.least_squares import Fit
+    from calibrate.fit.solution import Fit
     from calibrate.fit.step_model import Floats
 
 #: Correlations below it are not shown.

@@ -22,8 +22,8 @@ from planner.latency.model_step import step_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from calibrate.fit.least_squares import Fit
     from calibrate.fit.profile import Calibration
+    from calibrate.fit.solution import Fit
     from calibrate.measure.journal import Measurements
     from planner.latency.settings import Settings
 

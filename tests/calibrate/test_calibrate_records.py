@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import synthetic_steps as synthetic
 
-from calibrate.fit.profile import calibration_of, device_of
+from calibrate.fit.device import device_of
+from calibrate.fit.profile import calibration_of
 from calibrate.measure.catalogue_names import CATALOGUE_NAMES
 from calibrate.measure.header import same_machine
 from calibrate.measure.journal import Measurements, read_measurements
