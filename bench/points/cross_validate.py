@@ -23,6 +23,7 @@ from calibrate.fitted import write_profile
 from calibrate.serving.points import experiments_of
 from calibrate.serving.stack import fit_stack
 from planner.catalog.catalogue import find_device
+from planner.catalog.profile import load_profile
 from planner.spec import Spec
 from planner.validation.points.table import read_points
 
@@ -50,6 +51,7 @@ class Stack(Spec):
     models: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     loads: tuple[str, ...] = ()
+    drawn_to: tuple[str, ...] = ()
     table: str
     total: str = ""
 
@@ -71,7 +73,21 @@ class Stack(Spec):
         rows, out = self.rows(experiments), set(self.without)
         also = [e for e in rows if {e.case.point.model, e.case.point.texts["model"]} & out]
         seen = [each for each in rows if each not in also]
-        return fit_stack(seen, KINDS, folds=LOTS, rounds=rounds, also=also)
+        values = mean_of(self.drawn_to)
+        return fit_stack(seen, KINDS, folds=LOTS, rounds=rounds, values=values, also=also)
+
+
+def mean_of(names: Sequence[str]) -> dict[str, float]:
+    """Return the geometric means of what was fitted in packaged profiles, by coefficient.
+
+    A coefficient is in it if one of the profiles has it fitted; it is the mean of those that do.
+    """
+    found: dict[str, list[float]] = {}
+    for profile in map(load_profile, names):
+        for key, each in profile.coefficients.items():
+            if each.provenance == "fitted":
+                found.setdefault(key, []).append(each.value)
+    return {key: float(np.exp(np.mean(np.log(values)))) for key, values in found.items()}
 
 
 @dataclass(frozen=True)

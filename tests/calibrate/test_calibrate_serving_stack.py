@@ -6,9 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from command_line import is_progress, planner, script
 
+from calibrate.fitted import write_profile
 from calibrate.serving.fit import with_values
 from calibrate.serving.points import (
     experiments_of,
@@ -16,7 +19,7 @@ from calibrate.serving.points import (
     implied_reading,
     implied_share,
 )
-from calibrate.serving.stack import coefficients_of, fit_stack
+from calibrate.serving.stack import START, coefficients_of, fit_stack
 from planner.catalog.profile import load_profile
 from planner.errors import InputError
 from planner.validation.points.case import case_of
@@ -217,3 +220,26 @@ def test_the_script_predicts_every_row_without_its_group(points, tmp_path, capsy
     assert len(errors) == 4  # TPOT and TTFT, without the deployment and without the lengths
     assert max(errors) < 60
     assert load_profile(tmp_path / "mine.json").evidence.datasets == ("made up",)
+
+
+def test_the_script_draws_a_stack_to_the_mean_of_the_profiles_it_names(points, tmp_path):
+    cross_validate = script(SCRIPT)
+    for name, value in (("one", 0.2), ("two", 0.8)):
+        values = {"compute_efficiency": value, "overlap": value + 1}
+        held = {"overlap"} if name == "two" else set()
+        profile = with_values(
+            load_profile("assumed"), {k: v for k, v in values.items() if k not in held}
+        )
+        write_profile(profile.model_copy(update={"name": name}), tmp_path)
+    names = [str(tmp_path / f"{name}.json") for name in ("one", "two")]
+    mean = cross_validate.mean_of(names)
+    assert mean == pytest.approx({"compute_efficiency": 0.4, "overlap": 1.2})  # sqrt(0.2 0.8)
+    assert cross_validate.mean_of([]) == {}
+    stack = cross_validate.Stack.model_validate(
+        yaml.safe_load(STACK)[0] | {"drawn_to": names, "without": []}
+    )
+    found = stack.fit(experiments_of(points), 1).fit
+    drawn = dict(zip(found.values, np.exp(found.prior.centre).tolist(), strict=True))
+    assert drawn["compute_efficiency"] == pytest.approx(0.4)
+    assert drawn["overlap"] == pytest.approx(1.2)
+    assert drawn["storage_efficiency"] == pytest.approx(START["storage_efficiency"])

@@ -57,10 +57,7 @@ def test_tighter_limits_allow_less_and_each_replica_takes_its_share(
         ROW | {"catalogue_device": "L4"},
         ROW | {"dataset": "another"},
     ]
-    table = tmp_path / "points.csv"
-    columns = [*TEXTS, *NUMBERS]
-    lines = [",".join(str(row.get(each, "")) for each in columns) for row in rows]
-    table.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    table = points(tmp_path, *rows)
     mlperf.main(["--points", str(table)])
     printed = capsys.readouterr().out
     assert "| server | v5.1, H200-SXM-141GB TP1, fp8, h200-sxm-trtllm | 2 |" in printed
@@ -73,3 +70,37 @@ def test_tighter_limits_allow_less_and_each_replica_takes_its_share(
     )
     assert offline >= server > interactive > 0
     assert twice == pytest.approx(2 * server)
+
+
+@pytest.mark.parametrize(
+    ("engine", "older"),
+    [
+        ("vLLM 0.5.2", True),
+        ("vLLM 0.4.3+rocm614", True),
+        ("vLLM 0.6.5.dev964+mlperf50", False),
+        ("Mango LLMBoost AI Enterprise Platform vllm-0.9.0.2.dev108", False),
+        ("vLLM 1.0", False),
+        ("TensorRT 0.5", False),
+        ("vLLM", False),
+    ],
+)
+def test_engines_older_than_any_profile_are_told_apart(tmp_path, engine, older):
+    point = mlperf.read_points(points(tmp_path, ROW | {"engine": engine}))[0]
+    assert mlperf.Predicted(point, "a replica", 1.0).older is older
+
+
+def test_what_a_submitter_published_of_a_system_counts_before_its_device(benchmark_of, tmp_path):
+    row = ROW | {"catalogue_device": "H100-SXM-80GB", "engine": "vLLM 0.5.2", "dtype": "fp8"}
+    rows = [row, row | {"notes": "NeuralMagic 4xH100-SXM-80GB_vLLM_FP8; TP not in log"}]
+    usual, own = mlperf.read_points(points(tmp_path, *rows))
+    assert mlperf._replica(usual, benchmark_of)[1] == 2
+    made, degree = mlperf._replica(own, benchmark_of)
+    assert (degree, made.fleet.tensor_parallel) == (4, 4)
+
+
+def points(folder, *rows):
+    """Write rows as a table; return where it is."""
+    table, columns = folder / "points.csv", [*TEXTS, *NUMBERS]
+    lines = [",".join(str(row.get(each, "")) for each in columns) for row in rows]
+    table.write_text("\n".join([",".join(columns), *lines]) + "\n")
+    return table

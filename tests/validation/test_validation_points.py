@@ -215,6 +215,66 @@ def test_what_a_script_of_the_benchmark_sets_counts(tmp_path):
     assert whole.service.settings.kv_cache == "bf16"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"isl": "8192"}, "data-parallel attention"),
+        ({"isl": "8192", "load": "32"}, None),
+        ({"isl": "1024"}, None),
+        ({"isl": "8192", "measured_date": "2025-12-15"}, None),  # whose table has the degree
+        ({"isl": "8192", "measured_date": ""}, None),
+        ({"isl": "8192", "engine": "sglang"}, None),
+        ({"isl": "8192", "len_note": ""}, None),
+        ({"isl": "8192", "model": "llama-3.1-70b", "dtype": "fp8"}, None),
+        ({"catalogue_device": "B200-SXM-180GB"}, "data-parallel attention"),
+        ({"catalogue_device": "B200-SXM-180GB", "osl": "8192"}, None),
+        ({"catalogue_device": "B200-SXM-180GB", "osl": "8192", "dtype": "fp4"}, None),
+        (
+            {"catalogue_device": "B200-SXM-180GB", "dtype": "fp4", "load": "256"},
+            "data-parallel attention",
+        ),
+    ],
+)
+def test_attention_is_data_parallel_where_the_benchmarks_list_says_so(tmp_path, changes, reason):
+    row = INFERENCEX | {"engine": "trtllm", "measured_date": "2025-11-02"} | changes
+    assert refusal(tmp_path, row) == reason
+
+
+B200 = {"catalogue_device": "B200-SXM-180GB"}
+LATER = B200 | {"engine": "sglang", "measured_date": "2026-03-25"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "speculative decoding"),
+        ({"measured_date": "2025-12-15"}, None),
+        ({"measured_date": ""}, None),
+        ({"model": "DeepSeek-V3"}, None),  # the same network, in runs without it
+        ({"len_note": ""}, None),
+        ({"engine": "sglang"}, None),
+        (B200, "speculative decoding"),
+        (B200 | {"tp": "64", "ep": "8"}, "speculative decoding"),
+        (LATER, "speculative decoding"),
+        (LATER | {"tp": "4", "dtype": "fp4"}, None),
+        ({"dp": "8", "ep": "8"}, "speculative decoding"),
+    ],
+)
+def test_runs_with_multi_token_prediction_are_told_by_name_and_day(tmp_path, changes, reason):
+    named = {"catalogue_model": "deepseek-v3", "model": "DeepSeek-R1"}
+    row = INFERENCEX | named | {"engine": "trtllm", "measured_date": "2026-01-14"} | changes
+    assert refusal(tmp_path, row) == reason
+
+
+def refusal(tmp_path, row):
+    """Return why a row cannot be simulated, or None where it can."""
+    try:
+        case_of(point(tmp_path, **row))
+    except UnsupportedError as error:
+        return str(error)
+    return None
+
+
 def test_ten_tokens_sent_together_delay_the_first_by_nine(tmp_path):
     case = case_of(point(tmp_path, **INFERENCEX, engine="trtllm"))
     alone = Case(replace(case.point, texts=case.point.texts | {"len_note": ""}), *case_parts(case))

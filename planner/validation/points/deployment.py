@@ -39,7 +39,7 @@ from planner.scenario.engine import Engine
 from planner.scenario.fleet import Fleet
 from planner.scenario.service import LlmService
 from planner.simulation.system import System
-from planner.validation.points.inferencex import started
+from planner.validation.points.inferencex import data_parallel, speculative, started
 
 if TYPE_CHECKING:
     from planner.catalog.devices import Device
@@ -156,15 +156,18 @@ def _degrees(point: Point) -> tuple[int, int]:
     Raises
     ------
     UnsupportedError
-        If they are not given, or attention is data-parallel.
+        If they are not given, attention is data-parallel, or decoding speculative.
     """
+    engine = family(point.texts["engine"])
+    if speculative(point, engine):
+        raise UnsupportedError("speculative decoding")
     tp, ep = point.number("tp"), point.number("ep") or 1.0
     dp, pp = point.number("dp") or 1.0, point.number("pp") or 1.0
     if "disagg" in point.texts["kind"]:
         raise UnsupportedError("prefill and decode on different devices")
     if tp is None:
         raise UnsupportedError("the source gives no tensor-parallel degree")
-    if dp > 1 and not ep == tp**2:
+    if (dp > 1 and not ep == tp**2) or data_parallel(point, engine):
         raise UnsupportedError("data-parallel attention")
     if ep > 1 and tp == ep**2:
         tp = ep

@@ -5,11 +5,21 @@ data type, device and engine, in ``benchmarks/`` of SemiAnalysisAI/InferenceX [1
 read there is here; a row without an entry is read as :mod:`planner.validation.points.deployment`
 says.
 
+Two settings have no column in the table. Which loads run with data-parallel attention, and which
+configurations with speculative decoding, is in the lists of what is measured [2]_; when the latter
+were added, and for which images, in the log of changes [3]_. Speculative decoding is multi-token
+prediction of DeepSeek's own heads: three tokens a step under TensorRT-LLM, two under SGLang, at the
+degrees and loads of the configurations without it.
+
 References
 ----------
 .. [1] https://github.com/SemiAnalysisAI/InferenceX, ``dsr1_fp8_h200_trt_slurm.sh`` (b5ebafa and
    2e46dba), ``single_node/dsr1_fp8_h200.sh`` (161e7f6), ``gptoss_fp4_h200_trt_slurm.sh`` (f7d8340
-   and 2e46dba).
+   and 2e46dba), ``dsr1_fp8_h200_trt_mtp_slurm.sh`` (40be3a4).
+.. [2] ``.github/configs/nvidia-master.yaml``, of November 2025 (fdasilva59/InferenceMAX@189ae51)
+   and of January 2026 (InferenceMAX/InferenceMAX@525079a).
+.. [3] SemiAnalysisAI/InferenceX@000de6d, ``perf-changelog.yaml``: pull requests 392 (the first with
+   multi-token prediction; 412, the same before it, is of 12 January 2026), 626, 632 and 642.
 """
 
 from __future__ import annotations
@@ -52,6 +62,44 @@ class Started(NamedTuple):
         return self.tokens or -(-(prompt + clients + self.beside) // 64) * 64
 
 
+class Parallel(NamedTuple):
+    """From how many clients attention is data-parallel, by the tokens of prompt and answer.
+
+    Parameters
+    ----------
+    engine, device, dtype : str
+        Engine, start of the device's name, type of the weights.
+    prompt, answer : int
+        Nominal lengths; 0 stands for all.
+    clients : int
+        So many and more.
+    """
+
+    engine: str
+    device: str
+    dtype: str
+    prompt: int
+    answer: int
+    clients: int
+
+
+#: Of DeepSeek, in the lists of November 2025. Rows of later runs print the degree.
+DATA_PARALLEL = (
+    Parallel("trtllm", "H200", "fp8", 8192, 0, 64),
+    Parallel("trtllm", "B200", "fp4", 1024, 0, 256),
+    Parallel("trtllm", "B200", "fp4", 8192, 0, 64),
+    Parallel("trtllm", "B200", "fp8", 1024, 1024, 64),
+)
+#: The day from which rows print the degree of data-parallel attention.
+PRINTED = "2025-12-01"
+#: First day of DeepSeek-R1 with multi-token prediction, by engine, start of the device's name and
+#: tensor-parallel degree, 0 for all; the same network without it is called DeepSeek-V3 since then.
+SPECULATIVE = {
+    ("trtllm", "H200", 0): "2026-01-14",
+    ("trtllm", "B200", 0): "2026-01-14",
+    ("sglang", "B200", 8): "2026-02-01",
+}
+
 #: By engine, start of the model's name and of the device's.
 SCRIPTS = {
     ("trtllm", "deepseek", "H200"): Started(0, 64, 0.75, "fp8", 10),
@@ -69,3 +117,35 @@ def started(point: Point, engine: str) -> Started | None:
         if engine == family and named:
             return found
     return None
+
+
+def data_parallel(point: Point, engine: str) -> bool:
+    """Return whether attention was data-parallel though the row's columns do not say so."""
+    texts, date = point.texts, point.texts["measured_date"]
+    if SIGN not in texts["len_note"] or not point.model.startswith("deepseek"):
+        return False
+    if not date or date >= PRINTED:
+        return False
+    prompt, answer, clients = (point.numbers[name] for name in ("isl", "osl", "load"))
+    return any(
+        (engine, texts["dtype"].lower()) == (each.engine, each.dtype)
+        and point.device.startswith(each.device)
+        and prompt == each.prompt
+        and each.answer in {0, answer}
+        and clients >= each.clients
+        for each in DATA_PARALLEL
+    )
+
+
+def speculative(point: Point, engine: str) -> bool:
+    """Return whether several tokens a step were guessed and checked, which no column says."""
+    texts = point.texts
+    if SIGN not in texts["len_note"] or texts["model"] != "DeepSeek-R1":
+        return False
+    return any(
+        engine == family
+        and point.device.startswith(device)
+        and degree in {0, point.number("tp")}
+        and texts["measured_date"] >= first
+        for (family, device, degree), first in SPECULATIVE.items()
+    )

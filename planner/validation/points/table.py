@@ -19,7 +19,7 @@ REQUIRED = ("model", "engine", "load_type", "load")
 #: Columns of text.
 TEXTS = (
     "id", "dataset", "kind", "model", "catalogue_model", "gpu", "catalogue_device", "dtype",
-    "engine", "engine_version", "len_note", "load_type", "notes", "source",
+    "engine", "engine_version", "len_note", "load_type", "measured_date", "notes", "source",
 )  # fmt: skip
 #: Columns of numbers.
 NUMBERS = (
