@@ -14,7 +14,7 @@ $(BIN)/pytest: pyproject.toml
 	@touch $@
 
 test: venv       ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: venv       ## ruff: rules and layout
 	$(BIN)/ruff check
