@@ -51,7 +51,7 @@ def smollm2(dtype: PlainDtype, device: torch.device) -> LoadedModel:
     model.config.quantization_config = None  # it is plain now
     content = {**model.config.to_dict(), "quantization_config": None, "dtype": dtype}
     shape = shape_from_config(content, files[0])
-    shape = shape.model_copy(update={"name": "smollm2-135m-instruct"})
+    shape = shape.model_copy(update={"name": "smollm2-135m"})
     return _loaded(model, shape, tokenizer, SMOLLM2_ABOUT, dtype, device)
 
 

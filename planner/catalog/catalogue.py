@@ -51,7 +51,9 @@ def find_device(name: str) -> Device:
 def find_model(name: str) -> ModelShape:
     """Return the model called `name`, by catalogue name, alias or Hugging Face repository.
 
-    Endings that leave the shape as it is, such as ``-Instruct``, may be there or not.
+    Endings that leave the shape as it is, such as ``-Instruct``, may be there or not. Several
+    models of one shape share an entry, so that `hf_id` is the repository of the one that was asked
+    for: `name` itself where it is a repository, and empty where only the entry's own is known.
 
     Raises
     ------
@@ -63,7 +65,20 @@ def find_model(name: str) -> ModelShape:
         for key, entry in _models().items()
     }
     hint = "write the shape inline, or {config: path/to/config.json} of Hugging Face"
-    return _model(_find(_plain(name, names), names, "model", hint, asked=name))
+    key = _find(_plain(name, names), names, "model", hint, asked=name)
+    return _model(key).model_copy(update={"hf_id": _asked_for(name, key, names[key])})
+
+
+def _asked_for(name: str, key: str, aliases: list[str]) -> str:
+    """Return the repository of the model called `name`, one of those in the entry `key`."""
+    own = _models()[key].get("hf_id", "")
+    if "/" in name:
+        return name
+    words = _words(name)
+    if own and any(_words(each)[: len(words)] == words for each in (key, *_repository(own))):
+        return str(own)
+    begin = (each for each in aliases if _words(each.partition("/")[2])[: len(words)] == words)
+    return next(begin, "")
 
 
 def _repository(hf_id: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, Problem
+from planner.latency.parallel import check_served
 from planner.limits import check_memory, check_window
 from planner.planning import infeasible
 from planner.planning.answer import (
@@ -32,7 +33,7 @@ from planner.planning.workload import Workload
 from planner.scenario.dump import scenario_json
 from planner.scenario.plan import PlanSpec
 from planner.scenario.service import LlmService
-from planner.simulation.system import scenario_profile
+from planner.simulation.system import scenario_profile, scenario_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,7 @@ def plan(
     """
     spec = spec or scenario.plan or PlanSpec()
     _check(scenario)
+    check_served(scenario_shape(scenario))
     profile = scenario_profile(scenario)
     constraints = constraints_of(scenario, spec)
     workload = Workload(scenario, objectives_of(scenario))

@@ -92,9 +92,18 @@ def _devices(today: Candidate, spec: PlanSpec, profile: Profile) -> list[str | D
     own = today.device
     if profile.device != "any":
         return [own]
-    own = own if isinstance(own, Device) or own == FROM_PROFILE else find_device(own).name
+    if isinstance(own, str) and own != FROM_PROFILE:
+        own = _known(own)
     known = [find_device(name) for name in device_names()]
     return list(_unique([own, *(each.name for each in known if each.kind == "gpu")]))
+
+
+def _known(device: str) -> str:
+    """Return the catalogue's name of the scenario's device."""
+    try:
+        return find_device(device).name
+    except InputError as error:
+        raise InputError([replace(each, path="fleet.device") for each in error.problems]) from error
 
 
 def _named(device: str | Device, index: int) -> str | Device:

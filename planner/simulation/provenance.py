@@ -32,10 +32,18 @@ def served_by(scenario: Scenario, system: System | None) -> str:
     pruning = settings.pruning
     kept = "" if pruning.pattern == "none" else f", pruned {pruning.pattern} {pruning.rate:.0%}"
     return (
-        f"{system.shape.name} on {fleet.replicas} x {' '.join([system.device.name, *degrees])}, "
+        f"{_model_name(system)} on {fleet.replicas} x {' '.join([system.device.name, *degrees])}, "
         f"weights {settings.weights}, KV {settings.kv_cache} ({system.pool.tokens:,} tokens a "
         f"replica){kept}; {engine.scheduler.kind}, {fleet.router.kind}"
     )
+
+
+def _model_name(system: System) -> str:
+    """Return the model as the user called it, and the one whose shape stands for it."""
+    asked, known = system.service.model, system.shape.name
+    if not isinstance(asked, str) or known.lower() in asked.lower():
+        return known
+    return f"{asked} (shape of {known})"
 
 
 def pool_line(system: System) -> str:

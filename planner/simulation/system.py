@@ -150,7 +150,7 @@ def build_system(scenario: Scenario, profile: Profile | None = None) -> System:
     service, fleet = scenario.service, scenario.fleet
     if not isinstance(service, LlmService) or fleet is None:
         raise InputError(Problem("must be an LLM on a fleet", "service"))
-    shape = _at("service.model", lambda: _shape(service, scenario.base_dir))
+    shape = scenario_shape(scenario)
     if profile is None:
         profile = scenario_profile(scenario)
     found = profile
@@ -179,6 +179,20 @@ def build_system(scenario: Scenario, profile: Profile | None = None) -> System:
     system = System(service, fleet, shape, device, profile, step, pool, weights)
     replica_price(fleet, device)  # refused now rather than after the simulation
     return system
+
+
+def scenario_shape(scenario: Scenario) -> ModelShape:
+    """Return the shape of the model that `scenario` names.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, its configuration cannot be read, or the service is no LLM.
+    """
+    service = scenario.service
+    if not isinstance(service, LlmService):
+        raise InputError(Problem("must be an LLM on a fleet", "service"))
+    return _at("service.model", lambda: _shape(service, scenario.base_dir))
 
 
 def scenario_profile(scenario: Scenario) -> Profile:

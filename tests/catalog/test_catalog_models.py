@@ -29,8 +29,8 @@ LLAMA = {
 MOE = {**LLAMA, "n_experts": 8, "experts_per_token": 2, "moe_ffn_size": 14336}
 
 
-def test_the_catalogue_has_ninety_one_models():
-    assert len(model_names()) == 91
+def test_the_catalogue_has_ninety_two_models():
+    assert len(model_names()) == 92
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -122,6 +122,26 @@ def test_folded_latent_attention_takes_the_latent_for_keys_and_values():
 )
 def test_a_model_is_found_by_name_alias_and_repository(name, found):
     assert find_model(name).name == found
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("gemma-3-27b", "google/gemma-3-27b-it"),
+        ("gemma-3-27b-it", "google/gemma-3-27b-it"),
+        ("mixtral", "mistralai/Mixtral-8x7B-v0.1"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("llama-3.3-70b", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("llama-3.3-70b-instruct", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("deepseek-r1", "deepseek-ai/DeepSeek-R1"),
+        ("llama-3.1-8b-instruct", ""),
+        ("deepseek-r1-distill-qwen-14b", ""),
+    ],
+)
+def test_the_repository_is_that_of_the_model_asked_for_and_of_no_other_of_its_shape(
+    name, repository
+):
+    assert find_model(name).hf_id == repository
 
 
 def test_an_unknown_model_is_refused_with_near_names_and_what_would_supply_it():

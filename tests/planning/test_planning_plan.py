@@ -234,6 +234,19 @@ def test_a_space_of_which_nothing_can_be_built_is_what_binds(planned):
     assert plan.infeasible.nearest == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("service.model=lama-3.1-8b", "service.model: must be a model .*'llama-3.1-8b'"),
+        ("service.model=bert-base", "service.model: must be a decoder"),
+        ("fleet.device=L4OS", "fleet.device: must be a device of the catalogue"),
+    ],
+)
+def test_what_no_catalogue_has_is_bad_input_rather_than_no_plan(planned, change, message):
+    with pytest.raises(InputError, match=message):
+        planned(change, *(["plan.devices=null"] if change.startswith("fleet") else []))
+
+
 def test_a_space_too_large_is_refused_before_anything_is_built(planned, monkeypatch):
     monkeypatch.setattr("planner.planning.space.product", None)  # combines nothing
     numbers = list(range(1, 4001))

@@ -271,6 +271,16 @@ def test_a_hostile_name_stays_a_name(target, name):
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_a_model_of_a_known_shape_is_deployed_as_itself(target):
+    text = made(target, LLM, "service.model=llama-3.3-70b", "fleet.tensor_parallel=4")
+    assert "meta-llama/Llama-3.3-70B-Instruct" in text
+    assert "llama-3.3-70b (shape of llama-3.1-70b) on 2 x" in text
+    text = made(target, LLM, "service.model=llama-3.1-8b-instruct")
+    assert "the model 'llama-3.1-8b-instruct' names no repository" in text
+    assert "meta-llama" not in text
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_what_a_terminal_obeys_is_escaped_or_refused(target):
     name = "\x1b[31mred\u2028\n- evil: true"
     text = made(target, LLM, f"name={quoted(name)}")

@@ -40,9 +40,8 @@ def _model_notices(system: System) -> Iterator[str]:
     if isinstance(chosen, ModelConfig):
         yield "the model is a folder: its weights and tokenizer must lie beside the configuration"
     elif not system.shape.hf_id:
-        yield (
-            f"the model {system.shape.name!r} names no repository: write yours in place of MODEL"
-        )
+        name = chosen if isinstance(chosen, str) else system.shape.name
+        yield f"the model {name!r} names no repository: write yours in place of MODEL"
     if system.service.engine.kv_tokens is not None:
         yield (
             "the KV pool was given as kv_tokens: if the device has less memory left, vLLM fails "
