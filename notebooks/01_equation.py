@@ -1,8 +1,14 @@
 # %% [markdown]
 # # The equation, and the article's example
 #
-# A response takes what its work takes, divided by what speeds it up:
-# `T_r = T_c/(a_c P_c) + T_s/(a_s P_s) + T_t/(a_t P_t)`, and what it waited.
+# A response takes what its work takes, divided by what speeds it up, and what it waited and what
+# goes on beside the work:
+#
+# $$
+# T_r = T_{wait} + \frac{T_c}{a_c P_c} + \frac{T_s}{a_s P_s} + \frac{T_t}{a_t P_t} + T_{overhead}
+# $$
+#
+# with compute, storage and transfer times $T$, degrees of parallelism $P$, and speedups $a$.
 #
 # The example: 10 ms of compute, 5 ms of storage, 3 ms of transfer. Half the weights pruned makes
 # compute and storage twice as fast (a = 2); 8 compute units, 4 storage units, 4 channels.
@@ -26,28 +32,51 @@ before_ms, after_ms = 1000 * before.total(), 1000 * after.total()
 print(f"{before_ms:.2f} ms before, {after_ms:.2f} ms after, {1 - after_ms / before_ms:.0%} less")
 
 # %% [markdown]
-# That is a request alone. With others there are queues: the same stage, simulated, at rates up to
-# what it sustains. At half of that rate the mean wait is still zero for evenly spaced arrivals;
-# Poisson arrivals wait.
+# ## What it is made of
+#
+# Both come as scenarios. A simulated request alone takes what the equation says, part by part.
 
 # %%
-from planner.evaluate import simulate
-from planner.scenario.bundled import find_scenario
-from planner.scenario.reader import load_scenario
+import planner as pl
 
+pl.load("article_example_before").simulate().plot("e2e_parts")
+
+# %%
+pl.load("article_example").simulate().plot("e2e_parts")
+
+# %% [markdown]
+# ## More units help the part they work on, and no other
+#
+# From one compute unit to sixteen: the 10 ms of compute shrink to nothing, and the rest stays.
+
+# %%
+units = pl.load("article_example").sweep({"service.stages.0.compute.degree": [1, 2, 4, 8, 16]})
+units.to_frame()[["service.stages.0.compute.degree", "e2e_mean_s"]].round(6)
+
+# %%
+units.plot()
+
+# %% [markdown]
+# ## With others there are queues
+#
+# That was a request alone. With Poisson arrivals requests wait for each other, the more the nearer
+# their rate is to what the stage sustains.
+
+# %%
 limit = after.saturation_rate()
-rows = []
-for load in (0.2, 0.5, 0.8, 0.95):
-    scenario = load_scenario(
-        find_scenario("article_example"),
-        [
-            f"traffic.arrivals={{kind: poisson, rate: {load * limit:.6g} req/s}}",
-            "traffic.requests=20000",
-            "traffic.duration=~",
-            "simulation.warmup=1 s",
-        ],
-    )
-    metrics = simulate(scenario).result.whole.metrics.latency["e2e"]
-    rows.append((load, 1000 * metrics["mean"].value, 1000 * metrics["p99"].value))
-for load, mean, p99 in rows:
-    print(f"load {load:.2f}: mean {mean:6.2f} ms, p99 {p99:6.2f} ms")
+poisson = pl.load(
+    "article_example",
+    {
+        "traffic.arrivals": {"kind": "poisson", "rate": f"{0.5 * limit:g} req/s"},
+        "traffic.requests": 20_000,
+        "simulation.warmup": "1 s",
+    },
+)
+loads = poisson.sweep({"traffic.rate": [share * limit for share in (0.2, 0.5, 0.8, 0.9, 0.95)]})
+loads.to_frame()[["traffic.rate", "load", "wait_mean_s", "e2e_mean_s", "e2e_p99_s"]].round(5)
+
+# %%
+loads.plot()
+
+# %%
+poisson.with_values({"traffic.rate": f"{0.95 * limit:g} req/s"}).simulate().plot("e2e_parts")

@@ -36,21 +36,35 @@ measurements = measure(2) if MEASURE and HAS_TORCH else DATA / "measurements.jso
 # ## The fit: coefficients with their errors, and how far off it is on points it has not seen
 
 # %%
-from calibrate.fit.profile import calibration_of
-from calibrate.fit.report import fit_report
+import planner as pl
+from calibrate.fit.results import write_results
 from calibrate.measure.journal import read_measurements
 
-measured = read_measurements(measurements)
-found = calibration_of(measured, "here")
-print(fit_report(found.fit))
+write_results(read_measurements(measurements), folder, "here", leave_one_out=True)
+fit = pl.read(folder)
+fit
+
+# %% [markdown]
+# Each point of the next chart is a step: how far off the fit is for it when it was fitted without
+# it. What a step has to do grows to the right; a slope would mean that the model lacks something.
+
+# %%
+fit.plot("residuals_tokens")
+
+# %% [markdown]
+# Which coefficients the measurements cannot tell apart: an error in one is made good by the other.
+
+# %%
+fit.plot("correlations")
+
+# %%
+fit.charts
 
 # %% [markdown]
 # ## A simulation with that profile
 
 # %%
-import planner as pl
-
 profile = folder / "profile.json"
-profile.write_text(found.profile.model_dump_json(exclude_none=True))
 result = pl.load("small_cpu", {"service.profile": str(profile)}).simulate()
 print(f"ttft p95 {1000 * result.metrics['ttft']['p95'].value:.0f} ms")
+result.plot("e2e_parts")

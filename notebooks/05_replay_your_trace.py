@@ -46,6 +46,16 @@ for line in mine.check():
 result = mine.simulate()
 result
 
+# %%
+result.plot("ttft_distribution")
+
+# %% [markdown]
+# Where the time of a slow request goes: what it waits, more replicas or larger steps help; what it
+# computes or reads, other settings or devices.
+
+# %%
+result.plot("ttft_parts")
+
 # %% [markdown]
 # ## One replica or two? Today's rate or twice that?
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from planner.library import (
         Capacity,
         Plan,
+        Report,
         Result,
         Scenario,
         Sweep,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         load,
         parse,
         plan,
+        read,
         simulate,
         sweep,
     )
@@ -31,6 +33,7 @@ __all__ = [
     "Capacity",
     "InputError",
     "Plan",
+    "Report",
     "Result",
     "Scenario",
     "Sweep",
@@ -38,6 +41,7 @@ __all__ = [
     "load",
     "parse",
     "plan",
+    "read",
     "simulate",
     "sweep",
 ]

@@ -10,10 +10,12 @@ from planner.library.limit import Capacity
 from planner.library.result import Result
 from planner.library.run import capacity, plan, simulate, sweep
 from planner.library.scenario import Scenario, load, parse
+from planner.library.written import Report, read
 
 __all__ = [
     "Capacity",
     "Plan",
+    "Report",
     "Result",
     "Scenario",
     "Sweep",
@@ -21,6 +23,7 @@ __all__ = [
     "load",
     "parse",
     "plan",
+    "read",
     "simulate",
     "sweep",
 ]

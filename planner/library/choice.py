@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
-from planner.library.shown import Shown
+from planner.library.shown import Computed
 from planner.report.document import Chart
 from planner.report.pages.options import FRONT
 from planner.report.plan import screen_of_plan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Shown):
+class Plan(Computed):
     """The cheapest fleet that meets the objectives, or why there is none; see :func:`planner.plan`.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from planner.library.shown import Shown
+from planner.library.shown import Computed
 from planner.report.document import Answer, Cell, Column, Document, Section, Table
 from planner.report.html.fragment import render_fragment
 from planner.report.numbers import count
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Sweep(Shown):
+class Sweep(Computed):
     """A scenario at every point of a grid; made by :func:`planner.sweep`.
 
     Parameters

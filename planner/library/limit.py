@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
-from planner.library.shown import Shown
+from planner.library.shown import Computed
 from planner.report.capacity import render_capacity
 from planner.report.document import Chart
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Capacity(Shown):
+class Capacity(Computed):
     """The highest rate at which all objectives hold; made by :func:`planner.capacity`.
 
     Parameters

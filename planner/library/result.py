@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import InputError, did_you_mean
-from planner.library.shown import Shown
+from planner.library.shown import Computed, Drawn
 from planner.report.csv import csv_chunks
-from planner.report.document import Chart
 from planner.report.screen import render_screen
 from planner.report.text import screen_of_result
 
@@ -18,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from planner.evaluate import Run
     from planner.results.intervals import Estimate
@@ -26,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class Result(Shown):
+class Result(Drawn, Computed):
     """What came of a simulation; made by :func:`planner.simulate`.
 
     Parameters
@@ -106,35 +102,5 @@ class Result(Shown):
         texts = {"class": str, "status": str}
         return pd.read_csv(io.BytesIO(data), dtype=texts, keep_default_na=False, na_values=[""])
 
-    @property
-    def charts(self) -> tuple[str, ...]:
-        """Names of the charts that :meth:`plot` draws."""
-        return tuple(self._charts)
-
-    def plot(self, chart: str = "ttft_distribution") -> Figure:
-        """Return a chart as a figure of matplotlib.
-
-        Parameters
-        ----------
-        chart : str
-            One of :attr:`charts`.
-
-        Raises
-        ------
-        InputError
-            If this result has no such chart.
-        """
-        from planner.report.charts.drawing import drawing  # noqa: PLC0415 - imports matplotlib
-
-        if chart not in self._charts:
-            known = ", ".join(self._charts) or "none: nothing was measured"
-            near = did_you_mean(chart, self._charts)
-            raise InputError(f"chart: must be one of {known}, got {chart!r:.60}{near}")
-        return drawing(self._charts[chart])
-
     def __str__(self) -> str:
         return render_screen(screen_of_result(self.run.result))
-
-    @cached_property
-    def _charts(self) -> dict[str, Chart]:
-        return {each.name: each for each in self._document.blocks() if isinstance(each, Chart)}

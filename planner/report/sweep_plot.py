@@ -7,7 +7,13 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.errors import InputError
-from planner.report.charts.style import DASHES, PAPER, SERIES, styled
+from planner.report.charts.style import (
+    DASHES,
+    PAPER,
+    SERIES,
+    milliseconds_axis,
+    styled,
+)
 from planner.report.plain import plain
 from planner.report.sweep import axis_labels, shown_latencies
 
@@ -83,7 +89,7 @@ def sweep_drawing(sweep: Sweep) -> Drawing:
 def _figure(sweep: Sweep) -> Drawing:
     from planner.report.charts.drawing import Drawing  # noqa: PLC0415 - start-up
 
-    latencies, across = shown_latencies(sweep), _horizontal(sweep)
+    latencies, across = _known(sweep), _horizontal(sweep)
     lines = list(_lines(sweep, across))
     columns = min(2, len(latencies) + 1)
     rows = math.ceil((len(latencies) + 1) / columns)
@@ -106,6 +112,19 @@ def _figure(sweep: Sweep) -> Drawing:
     return figure
 
 
+def _known(sweep: Sweep) -> list[tuple[str, str]]:
+    """Return the latencies that some cell has: stages have no time per token."""
+    return [
+        (metric, statistic)
+        for metric, statistic in shown_latencies(sweep)
+        if any(
+            ((cell["metrics"] or {}).get(f"{metric}_s", {}).get(statistic) or {}).get("value")
+            is not None
+            for cell in sweep.cells
+        )
+    ]
+
+
 def _looks(lines: int) -> list[dict[str, Any]]:
     """Return colour and dashes of each line; many lines are shades of one scale."""
     if lines <= MOST_NAMED:
@@ -124,7 +143,7 @@ def _horizontal(sweep: Sweep) -> int:
 
 def _lines(sweep: Sweep, across: int) -> Iterator[_Line]:
     """Yield the lines, each the cells that differ in the horizontal axis alone."""
-    labels = axis_labels(sweep.axes)
+    labels = [label.partition(", ")[::2] for label in axis_labels(sweep.axes)]
     axis = sweep.axes[across]
     position = {
         repr(each.data): float(each.data) if axis.numeric else float(k)
@@ -134,8 +153,8 @@ def _lines(sweep: Sweep, across: int) -> Iterator[_Line]:
     for cell in sweep.cells:
         values = list(cell["values"].values())
         name = " · ".join(
-            f"{label} {value}"
-            for k, (label, value) in enumerate(zip(labels, values, strict=True))
+            f"{label} {value} {unit}".rstrip()
+            for k, ((label, unit), value) in enumerate(zip(labels, values, strict=True))
             if k != across
         )
         groups.setdefault(name, []).append((position[repr(values[across])], cell))
@@ -171,6 +190,7 @@ def _bound(panel: Axes, sweep: Sweep, metric: str, statistic: str) -> None:
         for each in cell["objectives"] or ()
         if each["class"] is None and each["objective"].startswith(f"{metric}:{statistic}<")
     }
+    milliseconds_axis(panel, "y")
     top = panel.get_ylim()[1]
     for bound in sorted(bounds):
         if bound <= MOST_ROOM * top:
@@ -185,7 +205,8 @@ def _label(panels: Any, sweep: Sweep, across: int, used: int) -> None:  # noqa: 
         panel.set_visible(False)
     for panel in panels[:used]:
         panel.set_xlabel(label)
-        panel.set_ylim(bottom=0)
+        if panel.get_yscale() == "linear":
+            panel.set_ylim(bottom=0)
         if all(isinstance(each.data, int) for each in axis.choices):
             panel.xaxis.get_major_locator().set_params(integer=True)
         if not axis.numeric:

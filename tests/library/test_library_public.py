@@ -4,7 +4,7 @@ import ast
 import doctest
 import importlib
 import json
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import pytest
 from command_line import CLOSED, LLM, STAGES, TRACE, planner, sets
 
 import planner as pl
+from planner.report.sweep_plot import sweep_drawing
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -252,3 +253,41 @@ def test_a_target_that_nothing_meets_is_an_answer(tmp_path):
     assert plan.to_json()["infeasible"]["nearest"]
     with pytest.raises(pl.InputError, match="two fleets"):
         plan.plot()
+
+
+def test_what_a_command_wrote_is_read_shown_and_drawn(tmp_path, result):
+    (tmp_path / "run.json").write_text(json.dumps(result.to_json()))
+    found = pl.read(tmp_path / "run.json")
+    assert found.charts == result.charts
+    assert found._repr_html_() == result._repr_html_()
+    assert found.plot()._repr_png_() == result.plot()._repr_png_()
+    assert str(found).startswith("# ")
+    both = pl.read(tmp_path / "run.json", str(tmp_path / "run.json"))
+    assert repr(both) == "<Report '2 runs compared': 2 of 2 runs meet every objective>"
+
+
+def test_what_cannot_be_read_says_so(tmp_path):
+    with pytest.raises(pl.InputError, match="must be one or more results, got none"):
+        pl.read()
+    with pytest.raises(pl.InputError, match="No such file"):
+        pl.read(tmp_path / "none.json")
+
+
+def test_a_sweep_of_stages_has_no_panel_for_what_they_do_not_have():
+    found = pl.parse(STAGES).sweep({"traffic.arrivals.rate": "10,30 req/s"})
+    seen = [axes.get_ylabel() for axes in found.plot().axes if axes.get_visible()]
+    assert seen == ["ttft p95, ms", "e2e p95, ms", "load, share of saturation"]
+
+
+def test_one_slow_line_of_a_sweep_does_not_press_the_others_flat(swept):
+    cells = [dict(cell) for cell in swept.cells]
+    first = cells[0]["metrics"]["ttft_s"]["p95"]
+    slow = {**first, "value": 1000 * first["value"], "high": None}
+    cells[0]["metrics"] = cells[0]["metrics"] | {
+        "ttft_s": cells[0]["metrics"]["ttft_s"] | {"p95": slow}
+    }
+    drawn = sweep_drawing(replace(swept.found, cells=tuple(cells)))
+    scales = {axes.get_ylabel(): axes.get_yscale() for axes in drawn.axes}
+    assert (scales["ttft p95, ms"], scales["e2e p95, ms"]) == ("log", "linear")
+    (legend,) = drawn.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["rate 2 req/s", "rate 20 req/s"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from report_examples import JSON_VALUES, calibrated, compared, paths_in, points
 from test_report_command import HOSTILE, Page
 
+import planner as pl
 from planner.catalog.profile import PACKAGED, Profile
 from planner.errors import InputError
 from planner.report.charts.agreement import thinned
@@ -128,6 +129,17 @@ def test_a_calibration_says_how_sure_each_number_is():
     charts = {each.name: each.title for each in document.blocks() if isinstance(each, Chart)}
     assert charts["quality_0"] == "perplexity against compression"
     assert len(charts) == 7
+
+
+def test_a_calibration_shows_its_coefficients_and_residuals(tmp_path):
+    (tmp_path / "fit.json").write_text(json.dumps(calibrated()))
+    found = pl.read(tmp_path)
+    shown = found._repr_html_()
+    for said in ("compute_efficiency", "Errors by setting and kind of step", "Speedups"):
+        assert said in shown
+    assert {"correlations", "residuals_tokens", "speedups"} <= set(found.charts)
+    found.save(tmp_path / "page.html")
+    assert (tmp_path / "page.html").stat().st_size > 10_000
 
 
 def test_a_profile_alone_has_a_page_without_residuals():

@@ -38,6 +38,8 @@ def document_of(paths: Sequence[Path]) -> Document:
         If one cannot be read, or they cannot be shown together.
     """
     inputs = [read_input(path) for path in paths]
+    if not inputs:
+        raise InputError("RUN: must be one or more results, got none; give a folder or a file")
     runs = [(each.label, each.content) for each in inputs if isinstance(each.content, Simulated)]
     if len(inputs) == 1:
         return _document(inputs[0])
