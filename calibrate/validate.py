@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from planner.simulation.system import System
 
 
+#: Spread of the runs beyond which they are no measure of a prediction. [-]
+STEADY = 0.1
+
+
 @dataclass(frozen=True)
 class Validation:
     """What a validation found.
@@ -98,7 +102,9 @@ def validate(
     measured = _measure(server, programme, meter, runs=runs, say=say)
     comparisons = tuple(_compared(programme, measured, system, meter))
     facts = facts_of(scenario, system, server, saturation=programme.saturation, runs=runs)
-    return Validation(comparisons, facts if meter is None else facts | {"speed": str(meter.speed)})
+    if meter is not None:
+        facts["speed"] = str(meter.speed)
+    return Validation(comparisons, facts | disturbed(comparisons))
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,21 @@ def _compared(
     by_rate = None if meter is None else finish_rate(finish_backlog(system, waiting))
     row = Row("requests", "", "1/s", expected, tuple(measured.rates), by_rate)
     yield Comparison("saturation", math.nan, len(waiting), (row,))
+
+
+def disturbed(comparisons: Sequence[Comparison]) -> dict[str, str]:
+    """Return a warning, by its name, if runs differ so much that any prediction would be right."""
+    spreads = [row.spread for each in comparisons for row in each.rows]
+    usual = float(np.median([each for each in spreads if math.isfinite(each)] or [0.0]))
+    if usual <= STEADY:
+        return {}
+    return {
+        "WARNING": (
+            f"runs of the same requests differ by {100 * usual:.0f} % (median of the spreads): "
+            "something else ran on this machine, and what is within the spread says little; "
+            "repeat it on a quiet one"
+        )
+    }
 
 
 def _check_is_one_engine(scenario: Scenario, loads: Sequence[float]) -> None:

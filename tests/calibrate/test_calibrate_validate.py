@@ -191,6 +191,16 @@ def test_a_profile_of_elsewhere_predicts_as_it_is(file, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("runs", "warned"),
+    [((1.0, 1.02, 0.98), None), ((1.0, 1.6, 0.4), "differ by 60 %"), ((1.0,), None)],
+)
+def test_runs_that_differ_too_much_to_tell_anything_are_warned_of(runs, warned):
+    rows = tuple(Row("ttft", name, "s", 1.0, runs) for name in ("p50", "p95"))
+    found = module.disturbed((Comparison("30 %", 1.0, 9, rows),))
+    assert (warned in found["WARNING"]) if warned else not found
+
+
+@pytest.mark.parametrize(
     ("override", "key"),
     [
         ("fleet.replicas=2", "fleet.replicas"),
