@@ -3,7 +3,7 @@
 ``python bench/planning.py brute`` for five spaces of 200 candidates or more,
 ``python bench/planning.py fresh SEED [N]`` for N others, by default 5, drawn from a seed, and
 ``python bench/planning.py close SEED [N]`` for N with bounds that some fleet just meets or misses;
-``python bench/planning.py calibrated [N]`` for N random scenarios, by default 100;
+``python bench/planning.py calibrated [N [SEED]]`` for N random scenarios, by default 100;
 ``python bench/planning.py timed`` for spaces of 540 and of 5,120 candidates.
 """
 
@@ -217,12 +217,12 @@ def uncertain(folder: str, rng: np.random.Generator) -> Path:
     return path
 
 
-def calibrated(count: int) -> None:
+def calibrated(count: int, seed: int) -> None:
     """Print how many of `count` plans meet their objectives in long runs of other traffic."""
     met = total = 0
     stated = []
     for k in range(count):
-        rng = np.random.default_rng([7, k])
+        rng = np.random.default_rng([seed, k])
         with tempfile.TemporaryDirectory() as folder:
             unsure = k % 2 == 1
             profile = str(uncertain(folder, rng)) if unsure else "assumed"
@@ -276,4 +276,4 @@ if __name__ == "__main__":
     elif what == "timed":
         timed()
     else:
-        calibrated(int(sys.argv[2]) if len(sys.argv) > 2 else 100)
+        calibrated(*(int(each) for each in (*sys.argv[2:4], *("100", "7")[len(sys.argv) - 2 :])))

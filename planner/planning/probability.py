@@ -113,6 +113,11 @@ class Tally:
             betainc(bad / effects + 0.5, (whole - bad) / effects + 0.5, self.allowed).mean()
         )
 
+    @property
+    def may_miss(self) -> float:
+        """How many independent requests may miss: where few, what was seen hardly tells."""
+        return self.allowed * sum(self.total) / self.effect()[0]
+
     def effect(self) -> tuple[float, float]:
         """Return the design effect [1]_ of a share, and its degrees of freedom.
 

@@ -255,6 +255,19 @@ def test_a_space_too_large_is_refused_before_anything_is_built(planned, monkeypa
         planned(options=options)
 
 
+def test_a_probability_from_too_few_misses_comes_with_a_notice(planned):
+    short = (
+        "traffic.duration=150 s",
+        "traffic.arrivals={kind: deterministic, rate: 2 req/s}",
+        "traffic.lengths={kind: fixed, prompt: 300, output: 20}",
+        "objectives=ttft:p99<5s; tpot:p50<1s",
+    )
+    said = [each for each in planned(*short).notices if "may be overstated" in each]
+    assert [each.partition(":")[0] for each in said] == ["ttft"]
+    assert "ttft:p99<5s: of requests that miss together no more than" in said[0]
+    assert not any("may be overstated" in each for each in planned().notices)
+
+
 def test_nothing_measured_is_left_with_measured_only(planned):
     plan = planned("plan.measured_only=true")
     assert plan.infeasible.binding == "measured_only"
