@@ -8,6 +8,8 @@ from pathlib import Path
 from planner.errors import InputError, Problem
 
 _GIB = 2.0**30
+#: What a process of a search takes at least, with what it imports. [B]
+PROCESS_BYTES = 1.5e8
 #: Where Linux says what is left: of the machine, and of the group that a container is.
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -43,6 +45,23 @@ def require_memory(needed: float, what: str, path: str) -> None:
     if needed > there:
         message = f"must fit into memory, {there / _GIB:.3g} GiB, got {needed / _GIB:.3g} GiB"
         raise InputError(Problem(f"{message} for {what}", path))
+
+
+def require_processes(jobs: int) -> None:
+    """Refuse more processes than memory holds, before they are started.
+
+    Raises
+    ------
+    InputError
+        If so many would take more than :func:`available_memory`.
+    """
+    needed, there = jobs * PROCESS_BYTES, available_memory()
+    if needed > there:
+        message = (
+            f"must fit into memory, {there / _GIB:.3g} GiB, got {jobs:,} processes of at least "
+            f"{PROCESS_BYTES / _GIB:.2g} GiB; ask for fewer, more than the cores bring nothing"
+        )
+        raise InputError(Problem(message, file="--jobs"))
 
 
 def _machine() -> float:

@@ -6,6 +6,7 @@ In a scenario file a bare number where a unit belongs is refused, since nobody c
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +68,10 @@ class Quantity:
         if isinstance(value, int | float):
             if units_required:
                 raise self._error(value, f"write {self._both(value)}")
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:  # a whole number beyond all floats
+                return math.inf
         match = re.fullmatch(
             rf"\s*{re.escape(self.prefix)}\s*({_NUMBER})\s*(\S.*|)", value, flags=re.ASCII
         )
@@ -184,6 +188,8 @@ def _annotations(quantity: Quantity) -> tuple[Any, ...]:
 
 #: Longest duration, 30,000 years, and highest rate: sums and squares of them stay exact enough.
 MAX_DURATION, MAX_RATE = 1e12, 1e12
+#: Most bytes, an exabyte: their number of KV blocks is still a 64-bit integer.
+MAX_SIZE = 1e18
 
 #: Seconds, >= 0.
 Duration = Annotated[float, Field(ge=0, le=MAX_DURATION), *_annotations(DURATION)]
@@ -194,9 +200,9 @@ Rate = Annotated[float, Field(gt=0, le=MAX_RATE), *_annotations(RATE)]
 #: Events per second, >= 0 (a profile may rest at night).
 RateOrZero = Annotated[float, Field(ge=0, le=MAX_RATE), *_annotations(RATE)]
 #: Bytes, > 0.
-Size = Annotated[float, Field(gt=0), *_annotations(SIZE)]
+Size = Annotated[float, Field(gt=0, le=MAX_SIZE), *_annotations(SIZE)]
 #: Bytes, >= 0.
-SizeOrZero = Annotated[float, Field(ge=0), *_annotations(SIZE)]
+SizeOrZero = Annotated[float, Field(ge=0, le=MAX_SIZE), *_annotations(SIZE)]
 #: Bytes per second, > 0.
 Bandwidth = Annotated[float, Field(gt=0), *_annotations(BANDWIDTH)]
 #: Operations per second, > 0.

@@ -178,6 +178,12 @@ def test_a_value_that_cannot_be_meant_is_refused(simulate, text, change, said):
     assert said in refused(simulate(text, change))
 
 
+SLOWEST = (
+    "{name: x, kind: gpu, memory: 80 GiB, bandwidth: 1e-300 B/s, peaks: {bf16: 1 GFLOP/s}, "
+    "origins: {peaks: &made {provenance: assumed, source: made up}, bandwidth: *made}}"
+)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -189,6 +195,7 @@ def test_a_value_that_cannot_be_meant_is_refused(simulate, text, change, said):
         (["fleet.pipeline_parallel=1000000000"], "must be at most the 32 layers"),
         (["service.model=llama-3.1-70b"], "must have memory for 'llama-3.1-70b'"),
         (["service.engine.gpu_memory_utilization=1e-300"], "must have memory for"),
+        ([f"fleet.device={SLOWEST}", "fleet.price=$1/h"], "must have steps of at most 1e+12 s"),
         (["service.engine.max_model_len=100"], "must be longer than the prompts, got 100"),
         (["service.engine.max_model_len=2000000000"], "must be at most the 131072 positions"),
         (["service.engine.kv_tokens=16"], "must be longer than the prompts, got 16"),

@@ -226,6 +226,15 @@ def test_a_trace_of_one_moment_is_replayed(replay, rows):
     assert counts["arrived"] == counts["finished"] == rows.count("\n")
 
 
+def test_stages_that_one_request_goes_through_have_one_block(simulate):
+    changes = ["traffic.duration=null", "traffic.requests=1", "simulation.warmup=0 s"]
+    regular = "traffic.arrivals={kind: deterministic, rate: 1 req/s}"
+    ran = simulate(STAGES, *changes, regular, args=("--json", "-q"))
+    assert ran.code in {0, 3}, ran.err
+    assert ran.err == ""
+    assert json.loads(ran.out)["requests"]["finished"] == 1
+
+
 def test_clients_of_a_fleet_that_never_serves_are_refused(simulate):
     changes = ["fleet.events=[{at: 0 s, kind: fail}]", "simulation.warmup=0 s"]
     assert "at least one request" in refused(simulate(CLOSED, *changes))

@@ -138,6 +138,8 @@ def test_a_bare_number_is_si_in_python_and_refused_in_a_file(annotation):
     ("annotation", "good", "bad"),
     [
         (units.Duration, ["0 s", "1 s"], ["-1 s"]),
+        (units.Size, ["1 B", "1000 TB"], ["0 B", "1e30 GiB"]),
+        (units.SizeOrZero, ["0 B"], ["-1 B", "1e30 GiB"]),
         (units.PositiveDuration, ["1 ns"], ["0 s", "-1 s"]),
         (units.Rate, ["1 /h"], ["0 req/s"]),
         (units.RateOrZero, ["0 req/s"], ["-1 req/s"]),
@@ -155,6 +157,12 @@ def test_bounds(annotation, good, bad):
     for value in bad:
         with pytest.raises(ValidationError):
             adapter.validate_python(value, context=FROM_FILE)
+
+
+@pytest.mark.parametrize("annotation", [units.Duration, units.Size, units.Bandwidth])
+def test_a_whole_number_beyond_floats_is_refused_in_python(annotation):
+    with pytest.raises(ValidationError):
+        TypeAdapter(annotation, config={"allow_inf_nan": False}).validate_python(10**400)
 
 
 def test_a_percentage_is_a_share():

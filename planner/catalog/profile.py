@@ -37,6 +37,10 @@ COEFFICIENTS: dict[str, tuple[str, str, float]] = {
     "reread": ("times that a batch of many tokens reads the weights again", "-", 0.0),
     "reread_tokens": ("tokens at which it has reached 1 - 1/e of that", "tokens", 1e-3),
 }
+#: A correlation matrix may be this far from semidefinite: rounding of its entries.
+ROUNDING = 1e-9
+#: Largest share of a peak: more than 1, since a measured peak may be low; not 55 for 55 %.
+MOST_EFFICIENCY = 4.0
 #: Coefficients that a profile may do without, and what they are then: without effect.
 OPTIONAL: dict[str, float] = {
     "expert_compute": 1.0,
@@ -69,7 +73,7 @@ class Coefficient(Origin):
 
 
 class Covariance(Spec):
-    """Covariance of fitted coefficients.
+    """Covariance of fitted coefficients; no sum of them has a negative variance.
 
     Parameters
     ----------
@@ -89,6 +93,25 @@ class Covariance(Spec):
         square = len(rows) == n and all(len(row) == n for row in rows)
         if not square or any(rows[i][k] != rows[k][i] for i in range(n) for k in range(i)):
             raise ValueError(f"must be a symmetric matrix of {n} rows, as many as names")
+        return self
+
+    @model_validator(mode="after")
+    def _is_a_covariance(self) -> Self:
+        twice = next((name for name in self.names if self.names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"must name each coefficient once, got {twice!r} twice")
+        import numpy as np  # noqa: PLC0415 - start-up
+
+        matrix = np.array(self.matrix, float).reshape(len(self.names), len(self.names))
+        scale = np.sqrt(np.abs(np.diagonal(matrix)))
+        scale[scale == 0] = 1.0
+        correlation = matrix / scale[:, None] / scale
+        if len(scale) and np.linalg.eigvalsh(correlation)[0] < -ROUNDING * len(scale):
+            message = (
+                "must be a covariance, positive semidefinite: as it is, some sum of the "
+                "coefficients has a negative variance; fit the profile anew"
+            )
+            raise ValueError(message)
         return self
 
 
@@ -207,6 +230,13 @@ class Profile(Spec):
                 least = COEFFICIENTS[name][2]
                 if coefficient.value < least:
                     raise ValueError(f"must have {name} >= {least:g}, got {coefficient.value:g}")
+                if name.endswith("_efficiency") and coefficient.value > MOST_EFFICIENCY:
+                    rule = f"{name}, a share, <= {MOST_EFFICIENCY:g}"
+                    raise ValueError(f"must have {rule}, got {coefficient.value:g}")
+        for name in self.covariance.names if self.covariance else ():
+            if name not in COEFFICIENTS:
+                near = did_you_mean(name, COEFFICIENTS)
+                raise ValueError(f"must have the covariance of coefficients, got {name!r}{near}")
         return self
 
     def coefficient(self, name: str, device: Device) -> SourcedNumber:

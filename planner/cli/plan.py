@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -187,10 +188,14 @@ def _limits(texts: list[str] | None) -> dict[str, object] | None:
     limits: dict[str, object] = {}
     for text in texts:
         name, _, number = text.rpartition("=")
-        if not number.strip().isascii() or not number.strip().isdigit():
+        if re.fullmatch(r"\s*\d{1,15}\s*", number, re.ASCII) is None:
             message = f"must be a number of devices, as 8 or H100-SXM-80GB=8, got {text!r:.60}"
             raise typer.BadParameter(message, param_hint="--max-devices")
-        limits[name.strip() or "all"] = int(number)
+        name = name.strip() or "all"
+        if name in limits:
+            message = f"must be given once for each type, got {name!r:.60} twice"
+            raise typer.BadParameter(message, param_hint="--max-devices")
+        limits[name] = int(number)
     return limits
 
 

@@ -14,6 +14,8 @@ from planner.cli.shared import command_line, progress_of, say_compiling, version
 from planner.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from planner.planning.sweep import Sweep
 
 
@@ -48,6 +50,7 @@ def sweep(  # noqa: PLR0917 - typer's options
     from planner.scenario.bundled import find_scenario  # noqa: PLC0415 - start-up
 
     _check(as_json=as_json, as_csv=as_csv, jobs=jobs, plot=plot)
+    _check_nothing_is_undone(vary or (), overrides or ())
     check_html(html)
     path = find_scenario(scenario)
     if out is not None:
@@ -76,12 +79,24 @@ def _check(*, as_json: bool, as_csv: bool, jobs: int, plot: Path | None) -> None
     """Refuse, before anything is simulated, options that do not go together or cannot be met."""
     if as_json and as_csv:
         raise InputError("--csv: must be left out beside --json, got both; choose one")
-    if jobs == 0:
-        raise InputError("--jobs: must be a number of processes, or -1 for one a core, got 0")
+    if jobs < -1 or jobs == 0:
+        raise InputError(f"--jobs: must be a number of processes, or -1 for one a core, got {jobs}")
     if plot is not None:
         from planner.report.sweep_plot import plot_format  # noqa: PLC0415 - start-up
 
         plot_format(plot)
+
+
+def _check_nothing_is_undone(vary: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse a value that every cell would replace by its own."""
+    keys = [text.partition("=")[0].strip() for text in vary]
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        over = next((each for each in keys if f"{key}.".startswith(f"{each}.")), None)
+        if over is not None:
+            raise InputError(
+                f"--set {key}: must be left out, since --vary {over} sets it in every cell"
+            )
 
 
 def _draw(done: Sweep, plot: Path) -> None:

@@ -47,7 +47,9 @@ def validate(  # noqa: PLR0917 - typer's options
             help="Rate, as a share of the predicted saturation; may be repeated.",
         ),
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, help="How often to serve each load.")] = 3,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="How often to serve each load; 3 by default.")
+    ] = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -82,12 +84,15 @@ def validate(  # noqa: PLR0917 - typer's options
 ) -> None:
     """Hold predictions against a real engine, a table of measured points, or measured requests."""
     check_html(html)
+    simulated = {"--set": overrides, "--seed": seed, "--tolerance": tolerance}
+    served = {"--engine": engine or None, "--load": load, "--runs": runs, "--threads": threads}
     if served_by is None and _points(scenario):
-        if engine:
-            raise InputError("--engine must be given with a scenario, got a table of points")
+        _refuse({**served, **simulated, "--run": run}, "a table of points")
         _validate_points(Path(scenario), by, profile, as_json=as_json, html=html, quiet=quiet)
         return
+    _refuse({"--by": by, "--profile": profile}, "a scenario; a profile is --set service.profile")
     if served_by is not None:
+        _refuse(served, "measured requests")
         with extra("calibrate"):
             from calibrate.serving.requests_command import compare_requests  # noqa: PLC0415 - start-up
         spec = read_scenario(served_by, overrides, seed)
@@ -100,6 +105,7 @@ def validate(  # noqa: PLR0917 - typer's options
             "validate must be told what to compare with; add --engine, or give a CSV of measured "
             "points in place of the scenario, or measured requests and --scenario"
         )
+    _refuse({"--run": run}, "an engine of this machine")
     with extra("calibrate"):
         from calibrate.validate import validate as run_both  # noqa: PLC0415 - needs torch
     spec = read_scenario(scenario, overrides, seed)
@@ -109,8 +115,15 @@ def validate(  # noqa: PLR0917 - typer's options
             typer.echo(line, err=True)
 
     with located(scenario, overrides):
-        found = run_both(spec, loads=load or (), runs=runs, threads=threads, say=say)
+        found = run_both(spec, loads=load or (), runs=runs or 3, threads=threads, say=say)
     _print_comparisons(found.comparisons, found.facts, tolerance, as_json=as_json, html=html)
+
+
+def _refuse(given: Mapping[str, object], compared_with: str) -> None:
+    """Refuse options that would have no effect on what is compared with."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise InputError(f"{', '.join(names)}: must be left out with {compared_with}")
 
 
 def _print_comparisons(

@@ -47,8 +47,9 @@ def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
     Raises
     ------
     InputError
-        If there is none, one names no key of the scenario, a key is varied twice, or there would
-        be more than :data:`planner.planning.vary.MOST_CELLS` cells.
+        If there is none, one names no key of the scenario, a key is varied twice or undone by
+        another axis or the seed, or there would be more than
+        :data:`planner.planning.vary.MOST_CELLS` cells.
     """
     if not vary:
         raise InputError("sweep must vary something; add --vary fleet.replicas=1:8")
@@ -57,6 +58,7 @@ def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
     twice = next((key for key in keys if keys.count(key) > 1), None)
     if twice is not None:
         raise InputError(f"--vary {twice}: must be given once, with all its values; got it twice")
+    _check_each_has_an_effect(keys, source)
     sizes = [
         sum(item.size if isinstance(item, Range) else 1 for item in items) for _, items in parsed
     ]
@@ -72,6 +74,18 @@ def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
         _axis(source, key, items, f"--vary {text}")
         for (key, items), text in zip(parsed, vary, strict=True)
     )
+
+
+def _check_each_has_an_effect(keys: Sequence[str], source: Source) -> None:
+    """Refuse an axis that another one, or the seed of every cell, would undo."""
+    for key in keys:
+        inside = next((each for each in keys if each.startswith(f"{key}.")), None)
+        if inside is not None:
+            message = f"must not hold {inside}, which is varied as well; vary one of them"
+            raise InputError(f"--vary {key}: {message}")
+    if source.seed is not None and "simulation.seed" in keys:
+        message = f"must be left out where all cells have one seed, got {source.seed} for all"
+        raise InputError(f"--vary simulation.seed: {message}; leave out the one or the other")
 
 
 def _axis(source: Source, key: str, items: tuple[Any, ...], written: str) -> Axis:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from planner.errors import InputError
 from planner.planning.evaluation import Evaluator
+from planner.planning.processes import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -119,15 +120,14 @@ class Runner:
         """
         with contextlib.ExitStack() as stack:
             if self._backend == "dask":
-                stack.enter_context(_cluster(self._scheduler))
-            if self._backend == "dask" or self._jobs > 1:
                 import joblib  # noqa: PLC0415 - not needed in one process
 
-                jobs = -1 if self._backend == "dask" else self._jobs
-                backend = None if self._backend == "dask" else "loky"
+                stack.enter_context(_cluster(self._scheduler))
                 self._parallel = stack.enter_context(
-                    joblib.Parallel(n_jobs=jobs, backend=backend, return_as="generator")
+                    joblib.Parallel(n_jobs=-1, return_as="generator")
                 )
+            elif self._jobs > 1:
+                self._parallel = stack.enter_context(processes(self._jobs, "generator"))
             yield self
         self._parallel = None
 

@@ -17,6 +17,7 @@ from planner.evaluate import simulate
 from planner.planning.cells import cell_of, flat
 from planner.planning.grid import Source, document_of, read_axes, today
 from planner.planning.kept import Kept, code_digest, digest, files_digest
+from planner.planning.processes import processes
 from planner.scenario.document import read_text
 from planner.scenario.reader import read_scenario
 
@@ -254,7 +255,7 @@ def _evaluate(
     if workers <= 1:
         yield from (evaluate_cell(source, k, settings) for k, settings in cells)
         return
-    run = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    run = processes(workers, "generator_unordered")
     yield from run(joblib.delayed(evaluate_cell)(source, k, settings) for k, settings in cells)
 
 

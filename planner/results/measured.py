@@ -37,11 +37,14 @@ def blocks_of(records: Records) -> FloatArray:
 def merged_blocks(records: Records) -> int:
     """Return how many neighbouring time blocks are taken as one, see :func:`blocks_of`.
 
-    A power of two, so that replications of nearly the same lifetimes have the same blocks.
+    A power of two, so that replications of nearly the same lifetimes have the same blocks; all of
+    them where they are empty, as when all requests came at one moment.
     """
     starts = records.block_edges_s[1:]
     if len(starts) < 2:
         return 1
+    if starts[1] <= starts[0]:  # all arrived at one moment
+        return len(starts)
     done = records.status == FINISHED
     lifetime = np.mean((records.finished_s - records.arrival_s)[done]) if done.any() else 0.0
     needed = LIFETIMES * lifetime / (starts[1] - starts[0])

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from planner.catalog.catalogue import find_device, find_model
 from planner.catalog.hf_config import from_hf_config
 from planner.catalog.profile import PACKAGED, load_profile
@@ -17,6 +19,7 @@ from planner.scenario.fleet import FROM_PROFILE
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation import layout
 from planner.simulation.price import ReplicaPrice, replica_price
+from planner.units import MAX_DURATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,6 +169,7 @@ def build_system(scenario: Scenario, profile: Profile | None = None) -> System:
             pipeline_parallel=fleet.pipeline_parallel,
         ),
     )
+    _check_ends(step)
     pool = kv_pool(
         shape,
         device,
@@ -193,6 +197,18 @@ def scenario_shape(scenario: Scenario) -> ModelShape:
     if not isinstance(service, LlmService):
         raise InputError(Problem("must be an LLM on a fleet", "service"))
     return _at("service.model", lambda: _shape(service, scenario.base_dir))
+
+
+def _check_ends(step: StepTime) -> None:
+    """Refuse step times that no clock counts: of a peak, bandwidth or speedup of nearly nothing."""
+    with np.errstate(all="ignore"):
+        seconds = step.seconds([(1, 0)])
+    if not seconds <= MAX_DURATION:
+        message = (
+            f"must have steps of at most {MAX_DURATION:g} s, got {seconds:g} s for one token; look "
+            "at the device's peaks and bandwidth, and at the profile's coefficients and speedups"
+        )
+        raise InputError(Problem(message, "service"))
 
 
 def scenario_profile(scenario: Scenario) -> Profile:

@@ -40,6 +40,13 @@ CONTENT = {
 }
 
 
+CONTENT_OF = {"provenance": "fitted", "source": "x"}
+
+
+def covariance(names, matrix):
+    return {"covariance": {"names": names, "matrix": matrix}}
+
+
 def write(folder, **changes):
     path = folder / "profile.json"
     path.write_text(json.dumps(CONTENT | changes))
@@ -102,6 +109,18 @@ def test_a_profile_of_another_device_is_refused(tmp_path):
         ),
         ({"covariance": {"names": ["a", "b"], "matrix": [[1, 2], [3, 1]]}}, "symmetric"),
         ({"covariance": {"names": ["a"], "matrix": [[1, 2]]}}, "of 1 rows"),
+        (
+            {"coefficients": {"kv_efficiency": CONTENT_OF | {"value": 55}}},
+            "must have kv_efficiency, a share, <= 4, got 55",
+        ),
+        (
+            {"coefficients": {"overlap": CONTENT_OF | {"value": 10**400}}},
+            "coefficients.overlap.value",
+        ),
+        (covariance(["overlap", "overlap"], [[1, 0], [0, 1]]), "once, got 'overlap' twice"),
+        (covariance(["overlop"], [[1]]), "got 'overlop'; did you mean 'overlap'"),
+        (covariance(["overlap"], [[-1]]), "positive semidefinite"),
+        (covariance(["overlap", "reread"], [[1, 2e-3], [2e-3, 1e-6]]), "positive semidefinite"),
         ({"settings": {"weights.int4": {"colour": {}}}}, "settings.weights.int4.colour"),
     ],
 )
@@ -110,6 +129,13 @@ def test_a_profile_that_is_not_valid_is_refused_with_file_and_key(changes, messa
     with pytest.raises(InputError, match=message) as error:
         load_profile(path)
     assert str(path) in str(error.value)
+
+
+def test_a_covariance_that_is_singular_is_one(tmp_path):
+    matrix = [[1.0, 1e-3], [1e-3, 1e-6]]
+    profile = load_profile(write(tmp_path, **covariance(["overlap", "reread"], matrix)))
+    assert profile.covariance.matrix[0][1] == 1e-3
+    assert load_profile(write(tmp_path, **covariance([], []))).covariance.names == ()
 
 
 @pytest.mark.parametrize("name", ["asumed", "", "x" * 5000, "no/such/profile.json"])

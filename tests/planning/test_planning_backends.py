@@ -90,6 +90,9 @@ def test_an_address_that_is_none_is_an_error(small, address):
         (["--max-devices", "4", "--max-devices", "L4=8"], "at most the 4 of all types together"),
         (["--max-devices", "Q9=8"], "plan.max_devices.Q9: must be a device of the catalogue"),
         (["--max-devices", "lots"], "must be a number of devices"),
+        (["--max-devices", "9" * 5000], "must be a number of devices"),
+        (["--max-devices", "L4=2", "--max-devices", "L4=3"], "once for each type, got 'L4' twice"),
+        (["--jobs", "90000"], "--jobs: must fit into memory"),
         (["--device", "L4", "--device", "H900"], "--device L4 --device H900: plan.devices.1"),
         (["--max-devices", "L4=8", "--max-devices", "4"], "--max-devices L4=8 --max-devices 4: "),
         (["--scheduler", "tcp://127.0.0.1:8786"], "--scheduler: must come with --backend dask"),
@@ -134,6 +137,21 @@ def test_an_interrupted_search_keeps_what_it_evaluated_and_goes_on(small, tmp_pa
     for each in (one, other):
         del each["method"], each["command"]
     assert one == other
+
+
+def test_processes_of_a_search_end_with_it_even_if_it_is_killed():
+    """They hold its standard output, which would not end before them."""
+    code = (
+        "import time; from joblib import delayed; from planner.planning.processes import processes;"
+        "print(list(processes(2, 'generator')(delayed(abs)(-k) for k in (1, 2))), flush=True);"
+        "time.sleep(600)"
+    )
+    started = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    try:
+        assert started.stdout.readline() == b"[1, 2]\n"
+    finally:
+        started.kill()
+    assert started.communicate(timeout=60) == (b"", None)
 
 
 def test_workers_take_the_compiled_kernels_from_disk(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import planner
+from command_line import planner, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -347,7 +347,7 @@ def test_the_command_shows_groups_worst_rows_and_reasons(tmp_path):
     ("arguments", "message"),
     [
         (["--by", "colour"], "--by must be one of"),
-        (["--engine"], "--engine must be given with a scenario"),
+        (["--engine"], "--engine: must be left out with a table of points"),
         (["--profile", "nobody"], "must be a profile of the catalogue"),
     ],
 )
@@ -360,3 +360,21 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, arguments, message):
 def test_the_shipped_table_is_read_whole():
     root = Path(__file__).parents[2]
     assert len(read_points(root / "bench" / "points" / "measured_points.csv.gz")) == 3794
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["points.csv", "--tolerance", "10%"], "--tolerance: must be left out with a table of"),
+        (["points.csv", "--set", "a=1", "--seed", "2"], "--set, --seed: must be left out"),
+        (["points.csv", "--engine", "--load", "30%"], "--engine, --load: must be left out"),
+        (["points.csv", "--runs", "3", "--threads", "1"], "--runs, --threads: must be left out"),
+        (["x.yaml", "--engine", "--by", "device"], "--by: must be left out with a scenario"),
+        (["x.yaml", "--engine", "--profile", "assumed"], "--profile: must be left out"),
+        (["x.yaml", "--engine", "--run", "a"], "--run: must be left out with an engine"),
+        (["x.csv", "--scenario", "x.yaml", "--engine"], "--engine: must be left out with measured"),
+        (["x.csv", "--scenario", "x.yaml", "--load", "0.5"], "--load: must be left out"),
+    ],
+)
+def test_options_without_an_effect_are_refused(arguments, said):
+    assert said in refused(planner("validate", *arguments))
