@@ -267,9 +267,28 @@ def test_objectives_with_their_margins_are_read_on_a_phone_without_scrolling(
     assert all(needed <= there for needed, there in widths)
 
 
-def test_paper_is_white_and_shows_all(open_page, pages):
+def test_paper_is_white_and_has_no_links_to_sections(open_page, pages):
     page = open_page(pages["simulate"], scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(background) == "rgb(255, 255, 255)"
     assert page.locator("nav").is_hidden()
+
+
+def test_what_is_folded_is_printed_and_folded_again(open_page, pages):
+    page = open_page(pages["simulate"])
+    folded, opened = page.locator("details:not([open])"), page.locator("details[open]")
+    before = folded.count()
+    assert before >= 2
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert (folded.count(), opened.count()) == (0, before)
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (folded.count(), opened.count()) == (before, 0)
+
+
+def test_a_page_without_scripts_is_printed_whole(open_page, pages):
+    page = open_page(pages["simulate"], java_script_enabled=False)
+    source = page.locator("#sources details td").last
+    assert not source.is_visible()
+    page.emulate_media(media="print")
+    assert source.is_visible()

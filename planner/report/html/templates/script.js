@@ -1,5 +1,15 @@
 "use strict";
 (() => {
+  let opened = []; // on paper nothing can be unfolded
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    for (const each of opened) each.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const each of opened) each.open = false;
+  });
+})();
+(() => {
   const key = (row, at) => {
     const cell = row.cells[at];
     const text = cell.dataset.v ?? cell.textContent.trim();
