@@ -11,7 +11,7 @@ import numpy as np
 from planner import __version__
 from planner.errors import Notice
 from planner.limits import check_memory, check_window
-from planner.results.checked import Checked, KvCache
+from planner.results.checked import Checked, KvCache, in_words
 from planner.results.context import RunContext
 from planner.results.records import REJECTED
 from planner.results.summary import summarise
@@ -199,6 +199,7 @@ def check(scenario: Scenario) -> Checked:
         served_by=served_by(scenario, system),
         requests=int(np.isfinite(requests.arrival_s).sum()),
         closed_loop=bool(requests.closed),
+        offered=in_words(requests),
         kv_cache=None if system is None else KvCache.of(system.pool),
         pool="" if system is None else pool_line(system),
         profile=profile_line(system, advise=True),

@@ -309,7 +309,8 @@ def test_stages_need_no_compiler(quick, monkeypatch):
 def test_check_says_what_a_scenario_amounts_to(scenario):
     ran = planner("check", scenario)
     assert (ran.code, ran.err) == (0, "")
-    assert re.search(r"^\d+ requests$", ran.out, re.MULTILINE)
+    offered = r"^\d+ requests in 40 s, [\d.]+ req/s; on average 100 prompt and 20 output tokens$"
+    assert re.search(offered, ran.out, re.MULTILINE)
     assert "llama-3.1-8b on 2 x H100" in ran.out
 
 

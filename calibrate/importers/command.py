@@ -133,13 +133,29 @@ def as_text(found: Imported, name: str, out: Path | None) -> str:
     lines += [f"  {key:<24}{value}" for key, value in found.facts.items()]
     lines += [f"note: {notice}" for notice in found.notices]
     if found.rows is not None and out is not None:
-        lines.append(f"Wrote {len(found.rows):,} requests to {out}. As traffic of a scenario:")
-        lines.append(f"  arrivals: {{kind: trace, path: {out}}}")
+        lines += _as_traffic(found.rows, out)
         if len(found.runs) > 1:
             lines.append("It has several runs, which a replay would mix: choose one with --run.")
     if found.overrides():
         lines.append("In a scenario: " + " ".join(f"--set {each}" for each in found.overrides()))
     return "".join(plain(line) + "\n" for line in lines)
+
+
+def _as_traffic(rows: RequestRows, out: Path) -> list[str]:
+    """Return how a scenario takes the rows in `out`: their lengths alone without arrivals."""
+    written = f"Wrote {len(rows):,} requests to {out}. As traffic of a scenario"
+    if not any(map(math.isnan, rows.arrival_s.tolist())):
+        return [f"{written}:", f"  arrivals: {{kind: trace, path: {out}}}"]
+    return [
+        f"{written}, with arrivals of your own, as {{kind: poisson, rate: 5 req/s}}:",
+        f"  lengths: {{kind: joint, path: {out}}}",
+    ]
+
+
+def _milliseconds(seconds: float) -> str:
+    """Return a time in milliseconds, four digits of it where it is small."""
+    value = 1e3 * seconds
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _run_lines(run: Run) -> list[str]:
@@ -153,7 +169,7 @@ def _run_lines(run: Run) -> list[str]:
     if times:
         lines.append(f"  {'ms':<22}" + "".join(f"{each:>10}" for each in _SHOWN))
     for key, each in times.items():
-        cells = (f"{1e3 * each[one]:,.4g}" if one in each else "-" for one in _SHOWN)
+        cells = (_milliseconds(each[one]) if one in each else "-" for one in _SHOWN)
         lines.append(f"  {key.removesuffix('_s'):<22}" + "".join(f"{cell:>10}" for cell in cells))
     for key, each in others.items():
         if "mean" in each:

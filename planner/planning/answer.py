@@ -9,7 +9,7 @@ from planner import __version__, evaluate
 from planner.errors import InputError
 from planner.planning.binds import binding, binds
 from planner.planning.candidate import candidate_of
-from planner.planning.describe import option, trade
+from planner.planning.describe import named, option, trade
 from planner.planning.difference import difference
 from planner.planning.explain import headroom, outage
 from planner.planning.front import estimates, pareto
@@ -131,8 +131,8 @@ def _because(search: Search, best: Verified, at: int, part: str) -> str:
     if below:
         one = below[0]
         rest = (
-            f"the nearest that is cheaper, {one.replicas} x {one.entry.candidate.device_name}, "
-            f"does with probability {one.probability:.2g}"
+            f"the nearest that is cheaper, {named(one)}, does with probability "
+            f"{one.probability:.2f}"
         )
     return f"{less}; {objective.text} is the tightest, made of {part} most; {rest}"
 
@@ -195,7 +195,8 @@ def notices_of(scenario: Scenario, search: Search, found: list[Verified]) -> lis
     ignored = ["events", "autoscaler"]
     if search.constraints.availability is None:
         ignored.append("failures")
-    notices = [
+    notices = [str(each) for each in search.runner.setup.workload.draw(0).notices]
+    notices += [
         f"fleet.{key} left out: the plan is for a fixed fleet without failures"
         for key in ignored
         if getattr(fleet, key)

@@ -10,9 +10,22 @@ from planner import __version__
 if TYPE_CHECKING:
     from planner.errors import Notice
     from planner.latency.memory import KvPool
+    from planner.traffic.requests import Requests
 
 #: Version of the JSON; raised when a key changes its meaning or goes away.
 SCHEMA_VERSION = 1
+
+
+def in_words(requests: Requests) -> str:
+    """Return in words how fast open-loop requests come and how long they are."""
+    if requests.closed or not len(requests.arrival_s) or requests.end_s <= 0:
+        return ""
+    rate = len(requests.arrival_s) / requests.end_s
+    prompt, output = requests.prompt_tokens.mean(), requests.output_tokens.mean()
+    return (
+        f" in {requests.end_s:,.0f} s, {rate:.3g} req/s; on average {prompt:,.0f} prompt and "
+        f"{output:,.0f} output tokens"
+    )
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,8 @@ class Checked:
         That arrive; of clients that wait for answers, those sent at first.
     closed_loop : bool
         Whether clients wait for their answers.
+    offered : str
+        How fast they come and how long they are, in words; empty where clients wait.
     kv_cache : KvCache or None
         None for stages.
     pool, profile : str
@@ -71,6 +86,7 @@ class Checked:
     served_by: str
     requests: int
     closed_loop: bool
+    offered: str
     kv_cache: KvCache | None
     pool: str
     profile: str
@@ -79,7 +95,7 @@ class Checked:
 
     def lines(self) -> list[str]:
         """Return it for people, a line each."""
-        later = " at first, then as clients send them" if self.closed_loop else ""
+        later = " at first, then as clients send them" if self.closed_loop else self.offered
         lines = [f"{self.scenario}: {self.served_by}", f"{self.requests:,} requests{later}"]
         lines += map(str, self.traffic)
         lines += [each for each in (self.pool, self.profile) if each]

@@ -86,7 +86,11 @@ class Lines:
         while line := self._text.readline(MAX_LINE):
             self.number += 1
             if len(line) == MAX_LINE:
-                self.fail(f"must have lines of less than {MAX_LINE:,} characters, got a longer one")
+                advice = "; `planner import` reads the JSON of load generators"
+                self.fail(
+                    f"must have lines of less than {MAX_LINE:,} characters, got a longer one"
+                    f"{advice if line.startswith('{') else ''}"
+                )
             if "\0" in line:
                 self.fail("must be text, got a NUL byte; is it a binary file?")
             if not line.isascii():

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import TRACE, planner, refused
+from command_line import LLM, TRACE, planner, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +44,19 @@ def test_failed_requests_of_imported_rows_are_no_traffic(tmp_path, simulate):
     document = json.loads(ran.out)
     assert document["requests"]["arrived"] == 30
     assert any(each["count"] == 10 for each in document["notices"])
+
+
+def test_rows_without_arrivals_are_offered_as_lengths(tmp_path, simulate):
+    text = "ttft_ms,e2e_ms,prompt_tokens,output_tokens\n20,12345,100,5\n30,12345,50,7\n"
+    (tmp_path / "file.csv").write_text(text)
+    ran = planner("import", tmp_path / "file.csv", "-o", tmp_path / "rows.csv")
+    assert "kind: trace" not in ran.out
+    assert f"lengths: {{kind: joint, path: {tmp_path / 'rows.csv'}}}" in ran.out
+    assert "    12,345" in ran.out
+    scenario = LLM.replace(
+        "{kind: fixed, prompt: 100, output: 20}", "{kind: joint, path: rows.csv}"
+    )
+    assert simulate(scenario, args=("-q",)).code == 0
 
 
 def test_json_has_rows_and_statistics_with_null_for_what_is_not_known(tmp_path):

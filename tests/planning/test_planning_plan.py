@@ -247,6 +247,16 @@ def test_what_no_catalogue_has_is_bad_input_rather_than_no_plan(planned, change,
         planned(change, *(["plan.devices=null"] if change.startswith("fleet") else []))
 
 
+def test_a_plan_says_what_of_the_traffic_was_left_out_and_names_the_nearest_in_full(planned):
+    plan = planned(
+        "plan.tensor_parallel=[2]",
+        "plan.weights=[fp8]",
+        "plan.max_devices={all: 40}",
+        "traffic.lengths.prompt.max=900",
+    )
+    assert any("prompt lengths drawn above 900 tokens" in each for each in plan.notices)
+
+
 def test_a_space_too_large_is_refused_before_anything_is_built(planned, monkeypatch):
     monkeypatch.setattr("planner.planning.space.product", None)  # combines nothing
     numbers = list(range(1, 4001))

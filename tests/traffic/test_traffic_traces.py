@@ -328,6 +328,10 @@ REFUSED = {
     "json number": ('{"t_s": 1, "isl": 1, "osl": 1}\n5\n', "trace.csv:2: must be one JSON object"),
     "deep json": ('{"a":' * 100_000, "trace.csv:1: must be one JSON object per line"),
     "long line": ("x" * 2**20 + "\n", "trace.csv:1: must have lines of less than 1,048,576"),
+    "json of a load generator": (
+        '{"a": ' + "1" * 2**20 + "}",
+        "got a longer one; `planner import` reads the JSON of load generators",
+    ),
     "binary": (PLAIN.encode() + b"1,2,3\n\x00\x01\n", "trace.csv:3: must be text, got a NUL byte"),
     "not utf-8": (PLAIN.encode() + b"1,2,3\n1,2,\xff\n", "trace.csv:3: must be UTF-8 text, got"),
     "utf-16": (PLAIN.encode("utf-16"), "plain or gzipped, got UTF-16 text"),
