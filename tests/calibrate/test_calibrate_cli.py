@@ -143,6 +143,10 @@ simulation: {warmup: 0 s, replications: 2}
         (("fit", "m.csv", "--scenario", "chatbot", "--engine", "vllm"), "--engine: must be left"),
         (("fit", "a.csv", "b.csv"), "several files must be measured requests, with --scenario"),
         (("fit", "a.csv"), "must come with --device and --engine"),
+        (
+            ("fit", "a.csv", "--engine", "vllm", "--device", "A", "--device", "B", "--json"),
+            "--json and --html must come with one --device, which has one profile",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments, message, tmp_path, monkeypatch):
