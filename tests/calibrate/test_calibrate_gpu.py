@@ -176,3 +176,22 @@ def test_the_plan_for_a_gpu_has_the_batches_contexts_and_settings_that_it_is_for
         "bf16+cuda_graphs",
     }  # fmt: skip
     assert found.repeats.warmup > 2  # kernels compiled, graphs recorded
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["bf16+compile", "bf16+cuda_graphs"])
+def test_on_cuda_compiled_steps_bring_the_tokens_of_plain_ones(name):
+    variant, place = parse_variant(name), torch.device("cuda")
+    reason = variant.supported(place)
+    if reason is not None:
+        pytest.skip(reason)
+    logits = []
+    for change in (None, variant):
+        loaded = load_model(TINY, "bf16", place)
+        model = (loaded if change is None else change.apply(loaded)).model
+        runner = Runner(model, 2, 32)
+        runner.step([Chunk(0, [1, 2, 3], 0, sample=False)])
+        for start in range(3, 8):  # compiled, recorded, then replayed
+            runner.step([Chunk(0, [start], start), Chunk(1, [start], start - 3)])
+        logits.append(runner.logits([Chunk(0, [9], 8), Chunk(1, [9], 5)]).float())
+    assert (logits[1] - logits[0]).norm() < 0.05 * logits[0].norm()
