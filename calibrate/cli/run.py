@@ -87,7 +87,7 @@ def run(  # noqa: PLR0917 - typer's options
             )
     except InputError as error:
         if outcome.late:
-            raise InputError(f"{error}; {late}") from error
+            raise InputError(f"{late}; until then: {error}") from error
         raise
     if outcome.late:
         fitted = fitted._replace(text=f"{fitted.text}\n{late}.\n")

@@ -180,7 +180,7 @@ class Journal:
         if wrong:
             message = (
                 "must be continued with the machine and model that it was begun with; was and is: "
-                f"{'; '.join(wrong)}; give another folder"
+                f"{'; '.join(wrong)}; give another folder, or what it was begun with (--threads)"
             )
             raise InputError(Problem(message, file=str(self.path)))
 
