@@ -17,6 +17,7 @@ from planner.evaluate import simulate
 from planner.planning.cells import cell_of, flat
 from planner.planning.grid import Source, document_of, read_axes, today
 from planner.planning.kept import Kept, code_digest, digest, files_digest
+from planner.planning.knobs import knob_of
 from planner.planning.processes import processes
 from planner.scenario.document import read_text
 from planner.scenario.reader import read_scenario
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from planner.planning.vary import Axis
+    from planner.scenario.model import Scenario
 
 #: Version of the JSON layout.
 SCHEMA_VERSION = 1
@@ -53,6 +55,8 @@ class Sweep:
         By axis the place of the value that leaves the scenario as it is; None where none does.
     command : str
         Command line.
+    rate : float or None
+        Mean rate of requests of the scenario as it is; None for closed loops. [1/s]
     """
 
     title: str
@@ -60,6 +64,7 @@ class Sweep:
     cells: tuple[dict[str, Any], ...]
     today: tuple[int | None, ...] = ()
     command: str = ""
+    rate: float | None = None
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat row for each cell: the varied keys, then columns with their units."""
@@ -78,6 +83,7 @@ class Sweep:
             "tool_version": __version__,
             "command": self.command,
             "scenario": self.title,
+            "requests_per_s": self.rate,
             "vary": [
                 {
                     "key": axis.key,
@@ -156,7 +162,7 @@ def sweep_source(
     InputError
         As there.
     """
-    title = read_scenario(*source).name
+    scenario = read_scenario(*source)
     axes = read_axes(source, vary)
     points = list(itertools.product(*(axis.choices for axis in axes)))
     settings = [
@@ -182,7 +188,17 @@ def sweep_source(
         }
         for k in range(len(points))
     )
-    return Sweep(title, axes, cells, tuple(today(source, axis) for axis in axes), command)
+    places = tuple(today(source, axis) for axis in axes)
+    return Sweep(scenario.name, axes, cells, places, command, _rate(scenario))
+
+
+def _rate(scenario: Scenario) -> float | None:
+    """Return the mean rate of requests of a scenario; None where it has none [1/s]."""
+    try:
+        knob = knob_of(scenario)
+    except InputError:  # a trace of a single moment, as capacity says
+        return None
+    return knob.own if knob.unit == "req/s" else None
 
 
 def _known(kept: Kept) -> dict[str, dict[str, Any]]:

@@ -107,3 +107,15 @@ def test_a_page_of_many_cells_is_small(stored, tmp_path):
     text = render_html(document_of([tmp_path / "x.json"]))
     assert len(text.encode()) < 2_000_000
     assert "The first 600 of 5,000 rows" in text
+
+
+def test_the_rate_of_today_is_marked_where_no_cell_has_it(stored, tmp_path):
+    content = json.loads((stored / "sweep.json").read_text())
+    assert content["requests_per_s"] == 5.0
+    for axis in content["vary"]:
+        axis["today"] = None
+    for known, marked in ((7.5, 7.5), (None, None)):
+        (tmp_path / "s.json").write_text(json.dumps(content | {"requests_per_s": known}))
+        charts = {c.name: c for c in document_of([tmp_path / "s.json"]).blocks()
+                  if isinstance(c, Chart)}  # fmt: skip
+        assert charts["load_ttft_p95_and_p99"].draw.keywords["at"].today == marked

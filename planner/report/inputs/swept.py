@@ -68,6 +68,7 @@ class Swept(Found):
     tool_version: Text = ""
     command: Text = ""
     scenario: Text
+    requests_per_s: Size | None = None
     vary: Annotated[list[Axis], Field(min_length=1, max_length=_AXES)]
     cells: Annotated[list[Cell], Field(min_length=1, max_length=_CELLS)]
 

@@ -74,7 +74,10 @@ def load_charts(found: Swept) -> Iterator[Chart]:
 
 
 def today(found: Swept) -> float | None:
-    """Return the rate of requests of the scenario as it is; None where no cell has it [1/s]."""
+    """Return the rate of requests of the scenario as it is; None where it is not known [1/s].
+
+    As a cell has it that is the scenario as it is; where none is, as the scenario says.
+    """
     for cell in found.cells:
         values = [
             axis.values[axis.today] if axis.today is not None and axis.today < len(axis.values)
@@ -88,7 +91,7 @@ def today(found: Swept) -> float | None:
         ]
         if all(kept):
             return cell.offered_requests_per_s
-    return None
+    return found.requests_per_s
 
 
 def _curves(found: Swept, metric: str, statistic: str) -> list[charts.LoadCurve]:
