@@ -8,6 +8,8 @@ import re
 import select
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from command_line import CLOSED, LLM, PLANNER, STAGES, finish, planner, process, sets
@@ -529,3 +531,26 @@ def test_schema_prints_either_schema():
     assert planner("schema").out == planner("schema", "scenario").out
     assert "traffic" in json.loads(planner("schema").out)["properties"]
     assert "steady" in json.loads(planner("schema", "simulate").out)["properties"]
+
+
+def shell(line, folder):
+    """Return what came of a line of bash in `folder`, where ``$RUN`` is the command line."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    env["RUN"] = f"{sys.executable} -m planner"
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=env, capture_output=True, check=False
+    )
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_no_errors(closed, tmp_path):
+    (tmp_path / "s.yaml").write_text(STAGES)
+    ran = shell(f"$RUN simulate s.yaml -q --out run {closed}", tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (tmp_path / "run" / "summary.json").exists()
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path):
+    ran = shell("mkdir gone && cd gone && rmdir ../gone && $RUN check chatbot", tmp_path)
+    assert ran.returncode == 2
+    assert b"the current folder must exist" in ran.stderr

@@ -62,6 +62,9 @@ def read_measurements(path: Path) -> Measurements:
     InputError
         If it cannot be read, is of another version, or a line is no measurement.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # to open a pipe would wait
+        problem = Problem("must be measurements, got a device or pipe", file=str(path))
+        raise InputError(problem)
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)

@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
@@ -27,7 +28,7 @@ from planner.cli import (  # noqa: F401 - commands
 from planner.cli.options import BAD_INPUT, INTERRUPTED, OUR_FAULT, TERMINATED, Manner, app
 from planner.cli.output import LINE_END, print_text
 from planner.cli.shared import versions
-from planner.errors import PlannerError
+from planner.errors import InputError, PlannerError
 from planner.report.plain import plain
 
 #: Environment variable that shows where an error of ours happened.
@@ -77,10 +78,25 @@ def _usage(error: BaseException) -> str:
 
 def _prepare() -> None:
     """Let output take any character, and a request to stop clean up as an interrupt does."""
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # closed: >&-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+
+
+def _nowhere() -> TextIO:
+    """Return where output goes that nobody wants."""
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _check_folder() -> None:
+    """Refuse to work in a folder that is gone: names of files mean nothing there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        message = "the current folder must exist, got one that was deleted; change to another"
+        raise InputError(message) from error
 
 
 def _account(seconds: float) -> str:
@@ -109,6 +125,7 @@ def main() -> None:
     _prepare()
     began, manner = time.monotonic(), Manner()
     try:
+        _check_folder()
         code = app(prog_name="planner", standalone_mode=False, obj=manner)
         if code == INTERRUPTED:
             raise KeyboardInterrupt  # noqa: TRY301 - as typer got it

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +68,13 @@ def test_a_machine_is_the_same_whatever_its_clock_and_with_other_threads_if_thes
     assert same_machine(one.text, threads, threads=False)
     assert not same_machine(one.text, threads, threads=True)
     assert not same_machine(one.text, torch, threads=False)
+
+
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match="must be measurements, got a device or pipe"):
+            read_measurements(path)
 
 
 @pytest.mark.parametrize("created", ["yesterday", "2026-13-45", ""])
