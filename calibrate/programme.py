@@ -117,4 +117,8 @@ class Programme:
     @property
     def round_s(self) -> float:
         """How long a round takes [s]."""
-        return sum(load.drawn.end_s for load in self.loads) + self.backlog_s
+        return sum(map(self.load_s, self.loads)) + self.backlog_s
+
+    def load_s(self, load: Load) -> float:
+        """How long a load takes: until its last request, and over saturation until all are done."""
+        return max(load.drawn.end_s, len(load.taken.requests) / self.saturation)

@@ -130,7 +130,7 @@ def _measure(
     for run in range(1, runs + 1):
         say(f"run {run} of {runs}: about {span((runs - run + 1) * each_s)} left")
         for load, records in zip(programme.loads, found.records, strict=True):
-            say(f"run {run} of {runs}, {load.label}: {load.drawn.end_s:.0f} s")
+            say(f"run {run} of {runs}, {load.label}: {programme.load_s(load):.0f} s")
             records.append(server.serve(load.taken.requests, load.taken.rejected))
         say(f"run {run} of {runs}, backlog: {programme.backlog_s:.0f} s")
         finished = server.serve(waiting, np.zeros(len(waiting), bool)).finished_s
