@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from calibrate.serving.experiment import Experiment
-    from planner.catalog.profile import Profile
+    from planner.catalog.profile import Covariance, Profile
 
     Floats = npt.NDArray[np.float64]
 
@@ -91,8 +91,8 @@ class ServingFit:
         Where the search began, and what else the profile says.
     values : dict of str to float
         Fitted coefficients, each in its unit.
-    stderr : dict of str to float
-        Standard errors; a coefficient at its bound is left out.
+    covariance : Covariance
+        Of the coefficients that no bound holds.
     rows : tuple of Row
         All metrics, in sample.
     evaluations : int
@@ -107,7 +107,7 @@ class ServingFit:
 
     start: Profile
     values: dict[str, float]
-    stderr: dict[str, float]
+    covariance: Covariance
     rows: tuple[Row, ...]
     evaluations: int
     residuals: Floats = field(repr=False, compare=False)
@@ -115,23 +115,36 @@ class ServingFit:
     prior: Prior = field(repr=False, compare=False)
 
     @property
+    def stderr(self) -> dict[str, float]:
+        """Standard errors by coefficient; one at its bound is left out."""
+        matrix = self.covariance.matrix
+        return {name: matrix[k][k] ** 0.5 for k, name in enumerate(self.covariance.names)}
+
+    @property
     def at_bound(self) -> list[str]:
         """Coefficients that a bound holds: the sign of a term that is missing or wrong."""
-        return [name for name in self.values if name not in self.stderr]
+        return [name for name in self.values if name not in self.covariance.names]
 
     def profile(self, name: str, created: dt.date, source: str) -> Profile:
         """Return the start with the fitted coefficients in place of its own."""
-        found = with_coefficients(self.start, self.coefficients(source))
+        found = self.put_into(self.start, source)
         return found.model_copy(update={"name": name, "created": created})
 
-    def coefficients(self, source: str) -> dict[str, Coefficient]:
-        """Return the fitted coefficients, as a profile has them."""
-        return {
-            key: Coefficient(
-                value=value, stderr=self.stderr.get(key), provenance="fitted", source=source
-            )
-            for key, value in self.values.items()
-        }
+    def put_into(self, profile: Profile, source: str) -> Profile:
+        """Return `profile` with what was fitted in place of its own, and how sure it is."""
+        stderr = self.stderr
+        found = with_coefficients(
+            profile,
+            {
+                key: Coefficient(
+                    value=value, stderr=stderr.get(key), provenance="fitted", source=source
+                )
+                for key, value in self.values.items()
+            },
+        )
+        # with one coefficient its standard error says as much
+        joint = self.covariance if len(self.covariance.names) > 1 else None
+        return found.model_copy(update={"covariance": joint})
 
 
 def fit(
@@ -209,10 +222,12 @@ def fit(
     )
     x = search(problem, values)
     jacobian, residuals = problem.jacobian(x), problem.residuals(x)
-    stderr = bootstrap(problem, x, jacobian, cluster, seed)
+    covariance = bootstrap(problem, x, jacobian, cluster, seed)
     fitted = problem.values(x)
     rows = predictions(experiments, problem.at(x))
-    return ServingFit(start, fitted, stderr, rows, problem.evaluations, residuals, jacobian, prior)
+    return ServingFit(
+        start, fitted, covariance, rows, problem.evaluations, residuals, jacobian, prior
+    )
 
 
 def _check(

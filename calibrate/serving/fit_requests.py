@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from calibrate.serving.fit import PHYSICAL, ServingFit, fit, with_values
+from calibrate.serving.resample import covariance_of
 from planner.errors import InputError
 from planner.latency.model_step import step_time
 from planner.report.progress import silent
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calibrate.serving.requests import RequestRun
-    from planner.catalog.profile import Profile
+    from planner.catalog.profile import Covariance, Profile
 
 #: What requests of one engine can tell; a link is fitted where there is one. Attention keeps the
 #: profile's ratio to the linear layers: prompts of a run rarely differ enough in length to tell it.
@@ -153,7 +154,7 @@ def fit_requests(
     return replace(
         found,
         values=_with_attention(found.values, attention / linear),
-        stderr=_with_attention(found.stderr, attention / linear),
+        covariance=_tied(found.covariance, attention / linear),
     )
 
 
@@ -161,6 +162,17 @@ def _with_attention(values: Mapping[str, float], ratio: float) -> dict[str, floa
     """Return `values` and attention's, which follows that of compute where there is one."""
     linear = values.get("compute_efficiency")
     return dict(values) if linear is None else {**values, "attention_efficiency": ratio * linear}
+
+
+def _tied(covariance: Covariance, ratio: float) -> Covariance:
+    """Return `covariance` with attention's efficiency, which goes as that of compute does."""
+    names = covariance.names
+    if "compute_efficiency" not in names:
+        return covariance
+    k = names.index("compute_efficiency")
+    with_its = np.vstack((np.eye(len(names)), ratio * np.eye(len(names))[k]))
+    matrix = with_its @ np.array(covariance.matrix) @ with_its.T
+    return covariance_of((*names, "attention_efficiency"), matrix)
 
 
 @dataclass(frozen=True)

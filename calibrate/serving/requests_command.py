@@ -10,7 +10,6 @@ import numpy as np
 from calibrate.fitted import Fitted, write_profile
 from calibrate.importers.recognise import read_measured
 from calibrate.importers.rows import RequestRows
-from calibrate.serving.fit import with_coefficients
 from calibrate.serving.fit_requests import fit_requests
 from calibrate.serving.requests import RequestRun, compare_runs, runs_of
 from planner.catalog.profile import COEFFICIENTS
@@ -113,7 +112,7 @@ def fit_profile(
     found = fit_requests(runs, hold=hold, progress=progress)
     source = f"requests of {', '.join(run.name for run in runs)}: {', '.join(files)}"
     device = runs[0].system.device
-    profile = with_coefficients(found.start, found.coefficients(source)).model_copy(
+    profile = found.put_into(found.start, source).model_copy(
         update={
             "name": name,
             "created": dt.datetime.now(tz=dt.UTC).date(),

@@ -9,6 +9,7 @@ from scipy.optimize import least_squares
 
 from calibrate.serving.coefficients import PHYSICAL, Bounds, with_values
 from calibrate.serving.problem import Problem, Row, predictions, problem_of, search
+from planner.catalog.profile import Covariance
 from planner.errors import InputError
 from planner.report.progress import part, silent
 
@@ -28,8 +29,8 @@ RESAMPLES = 400
 
 def bootstrap(
     problem: Problem, x: Floats, jacobian: Floats, cluster: str | None, seed: int
-) -> dict[str, float]:
-    """Return standard errors in the coefficients' units, of those that no bound holds.
+) -> Covariance:
+    """Return the covariance in the coefficients' units, of those that no bound holds.
 
     Each resample also draws where the prior's centre is: what the rows do not tell has the width
     of its prior.
@@ -39,7 +40,7 @@ def bootstrap(
     """
     free = problem.free(x)
     if not free.any():
-        return {}
+        return Covariance(names=(), matrix=())
     residuals = problem.residuals(x)
     # weights of the loss soft_l1 at the optimum: rho'(z) of iteratively reweighted least squares
     robust = 1 / np.sqrt(1 + (residuals / problem.tolerance) ** 2)
@@ -62,12 +63,17 @@ def bootstrap(
         )[0]
         for n, off in zip(counts, centres, strict=True)
     ]
-    spread = np.std(moved, axis=0, ddof=1)
-    names = [name for name, is_free in zip(problem.names, free, strict=True) if is_free]
-    return {
-        name: float(slope * error)  # of the coefficient by what was searched
-        for name, slope, error in zip(names, np.exp(x[free]), spread, strict=True)
-    }
+    slope = np.exp(x[free])  # of the coefficients by what was searched
+    return covariance_of(
+        [name for name, is_free in zip(problem.names, free, strict=True) if is_free],
+        np.cov(moved, rowvar=False).reshape(len(slope), -1) * np.outer(slope, slope),
+    )
+
+
+def covariance_of(names: Sequence[str], matrix: Floats) -> Covariance:
+    """Return the covariance as profiles have it: symmetric to the last digit."""
+    even = (matrix + matrix.T) / 2
+    return Covariance(names=tuple(names), matrix=tuple(map(tuple, even.tolist())))
 
 
 def _clusters(experiments: Sequence[Experiment], cluster: str | None) -> list[list[int]]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calibrate.serving.fit import Row, ServingFit, cross_validate, fit, with_coefficients
+from calibrate.serving.coefficients import with_coefficients
+from calibrate.serving.fit import Row, ServingFit, cross_validate, fit
 from calibrate.serving.points import (
     IMPOSSIBLE,
     faster_under_more,
@@ -141,7 +142,7 @@ class StackFit:
             coefficients={**kept, "overhead_fixed": _NONE},
             evidence=evidence,
         )
-        return with_coefficients(own, self.fit.coefficients(source))
+        return self.fit.put_into(own, source)
 
 
 _NONE = Coefficient(

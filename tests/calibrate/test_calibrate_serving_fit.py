@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,38 @@ def test_standard_errors_cover_the_truth_as_often_as_they_should():
             total += 1
             inside += abs(value - TRUTH[name]) < 2 * found.stderr[name]
     assert 0.86 < inside / total < 0.995
+
+
+def test_predictions_are_as_sure_as_the_covariance_says():
+    """An efficiency too high comes with an overhead too high: their errors cancel in a step."""
+    joint, separate = [], []
+    for seed in range(40):
+        found = fit(engines(30, 0.05, seed), load_profile("assumed"), values=START)
+        names, matrix = found.covariance.names, np.array(found.covariance.matrix)
+        assert found.stderr == pytest.approx(dict(zip(names, np.diag(matrix) ** 0.5, strict=True)))
+        moved = {name: found.values | {name: 1.0001 * found.values[name]} for name in names}
+        here = request_s(found.values)
+        slope = [(request_s(moved[k]) - here) / (1e-4 * found.values[k]) for k in names]
+        off = here - request_s(TRUTH)
+        joint.append(off / np.sqrt(slope @ matrix @ slope))
+        separate.append(off / np.sqrt(np.square(slope) @ np.diag(matrix)))
+    assert 0.75 < np.std(joint) < 1.35
+    assert np.std(separate) < 0.75
+
+
+def request_s(values):
+    """Return what a prompt and a token of the made-up engine take together."""
+    profile = with_values(load_profile("assumed"), values)
+    return sum(Engine(0.01, 0.01).predict(profile).values())
+
+
+def test_a_profile_has_the_covariance_of_its_fit():
+    found = fit(engines(12, 0.05), load_profile("assumed"), values=START)
+    made = found.profile("mine", dt.date(2026, 1, 1), "a test")
+    assert made.covariance == found.covariance
+    assert set(made.covariance.names) == set(START)
+    for name, error in found.stderr.items():
+        assert made.coefficients[name].stderr == error
 
 
 def test_a_coefficient_at_its_bound_is_named_and_has_no_standard_error():
