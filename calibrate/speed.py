@@ -46,12 +46,12 @@ class Speed:
 
     @property
     def factor(self) -> float:
-        """Their mean: > 1 is slower than the profile."""
-        return float(np.mean(self.ratios))
+        """Their median, so that one disturbed reading spoils nothing: > 1 is a slower machine."""
+        return float(np.median(self.ratios))
 
     @property
     def stderr(self) -> float:
-        """Standard error of the mean; NaN for a single measurement."""
+        """Standard error of their mean, NaN of one; a median's of so few is about as much."""
         if len(self.ratios) < 2:
             return math.nan
         return float(np.std(self.ratios, ddof=1)) / math.sqrt(len(self.ratios))

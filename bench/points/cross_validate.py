@@ -3,7 +3,9 @@
 ``python bench/points/cross_validate.py`` fits every stack of ``stacks.yaml`` and predicts every
 row of it by fits without its group: once without its deployment (model and tensor-parallel
 degree), once without its lengths. ``--write FOLDER`` also writes the profiles fitted to all rows,
-``--only NAME`` takes the stacks whose profiles are called so. All stacks take half an hour of one
+``--only NAME`` takes the stacks whose profiles are called so. ``--errors FOLDER`` does not search:
+it writes the packaged profiles with the standard errors and the covariance that their coefficients
+have by the present code. All stacks take half an hour of one
 core; what is done so far is printed beside the tables.
 """
 
@@ -70,11 +72,36 @@ class Stack(Spec):
 
     def fit(self, experiments: Sequence[PointExperiment], rounds: int) -> StackFit:
         """Return the fit of at most `rounds` Jacobians, cross-validated by :data:`KINDS`."""
-        rows, out = self.rows(experiments), set(self.without)
-        also = [e for e in rows if {e.case.point.model, e.case.point.texts["model"]} & out]
-        seen = [each for each in rows if each not in also]
+        seen, also = self.seen(experiments)
         values = mean_of(self.drawn_to)
         return fit_stack(seen, KINDS, folds=LOTS, rounds=rounds, values=values, also=also)
+
+    def seen(
+        self, experiments: Sequence[PointExperiment]
+    ) -> tuple[list[PointExperiment], list[PointExperiment]]:
+        """Return the rows to fit to, and those of models left out."""
+        rows, out = self.rows(experiments), set(self.without)
+        also = [e for e in rows if {e.case.point.model, e.case.point.texts["model"]} & out]
+        return [each for each in rows if each not in also], also
+
+    def errors(self, experiments: Sequence[PointExperiment], folder: Path) -> None:
+        """Write the packaged profiles with the errors and covariance of their coefficients."""
+        for name in self.profiles.values():
+            profile = load_profile(name)
+            fitted = {k: c for k, c in profile.coefficients.items() if c.provenance == "fitted"}
+            values = {key: each.value for key, each in fitted.items()}
+            found = fit_stack(
+                self.seen(experiments)[0], (), values=mean_of(self.drawn_to), found=values
+            ).fit
+            coefficients = {
+                key: each.model_copy(update={"stderr": found.stderr.get(key)})
+                for key, each in fitted.items()
+            }
+            update = {
+                "coefficients": profile.coefficients | coefficients,
+                "covariance": found.covariance,
+            }
+            write_profile(profile.model_copy(update=update), folder)
 
 
 def mean_of(names: Sequence[str]) -> dict[str, float]:
@@ -174,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=6, help="most Jacobians of a fit")
     parser.add_argument("--only", default="", help="stacks with a profile of this name in theirs")
     parser.add_argument("--write", type=Path, help="folder for the profiles")
+    parser.add_argument("--errors", type=Path, help="folder for profiles with errors told anew")
     given = parser.parse_args(arguments)
     stacks = [
         stack
@@ -182,6 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if any(given.only in name for name in stack.profiles.values())
     ]
     experiments = experiments_of(read_points(given.points))
+    if given.errors is not None:
+        for stack in stacks:
+            stack.errors(experiments, given.errors)
+        return
     results = {}
     today = dt.datetime.now(tz=dt.UTC).date()
     for stack in stacks:

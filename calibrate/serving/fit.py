@@ -161,6 +161,7 @@ def fit(
     soften: Mapping[str, float] | None = None,
     step: float = STEP,
     spreads: Sequence[float] = (),
+    found: Mapping[str, float] | None = None,
     progress: Callable[[float], None] = silent,
 ) -> ServingFit:
     """Return the coefficients for which the experiments come out as measured.
@@ -193,6 +194,9 @@ def fit(
     spreads : sequence of float
         Half widths of the boxes that the search looks at before it follows derivatives, in widths
         of the prior; see :mod:`calibrate.serving.surface`.
+    found : mapping of str to float, optional
+        Coefficients that an earlier search found, all of `values`: there is no search, and how
+        sure they are is told anew.
     progress : callable
         Called with the share done of the work that it may take; it often takes less.
 
@@ -220,7 +224,7 @@ def fit(
         spreads=spreads,
         progress=progress,
     )
-    x = search(problem, values)
+    x = search(problem, values) if found is None else problem.logarithms(found)
     jacobian, residuals = problem.jacobian(x), problem.residuals(x)
     covariance = bootstrap(problem, x, jacobian, cluster, seed)
     fitted = problem.values(x)

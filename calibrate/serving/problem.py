@@ -150,6 +150,11 @@ class Problem:
         """Return the profile of these logarithms."""
         return with_values(self.start, self.values(x))
 
+    def logarithms(self, values: Mapping[str, float]) -> Floats:
+        """Return those of the coefficients `values`, within the bounds."""
+        x = np.log(np.array([values[name] for name in self.names]) + self.soften)
+        return np.clip(x, self.low, self.high)
+
     def values(self, x: Floats) -> dict[str, float]:
         """Return the coefficients by name."""
         return dict(zip(self.names, (np.exp(x) - self.soften).tolist(), strict=True))
@@ -213,8 +218,7 @@ def softened(names: Iterable[str], soften: Mapping[str, float] | None) -> Floats
 
 def search(problem: Problem, values: Mapping[str, float]) -> Floats:
     """Return the logarithms of the coefficients at the minimum that is found from `values`."""
-    x = np.log(np.array(list(values.values())) + problem.soften)
-    x = explore(problem, np.clip(x, problem.low, problem.high), problem.spreads)
+    x = explore(problem, problem.logarithms(values), problem.spreads)
     x = np.clip(x, problem.low + 1e-9, problem.high - 1e-9)
     prior, tolerance = problem.prior, problem.tolerance
 

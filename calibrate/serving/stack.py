@@ -167,6 +167,7 @@ def fit_stack(
     rounds: int = 10,
     values: Mapping[str, float] | None = None,
     also: Sequence[PointExperiment] = (),
+    found: Mapping[str, float] | None = None,
     progress: Callable[[float], None] = silent,
 ) -> StackFit:
     """Fit one stack, and cross-validate it.
@@ -185,6 +186,8 @@ def fit_stack(
         Where to begin in place of :data:`START`.
     also : sequence of PointExperiment
         Rows to predict out of sample and never to fit to, beside those that contradict others.
+    found : mapping of str to float, optional
+        Coefficients of an earlier fit, to tell anew how sure they are.
     progress : callable
         Called with the share done of the work that it may take.
 
@@ -209,7 +212,7 @@ def fit_stack(
     begin = 1 / (1 + folds * len(kinds))  # a fit without some groups takes as long as the whole
     done = fit(
         sound, start, values=first, widths=WIDTHS, rounds=rounds, cluster="deployment",
-        spreads=SPREADS, progress=part(progress, 0.0, begin),
+        spreads=SPREADS, found=found, progress=part(progress, 0.0, begin),
     )  # fmt: skip
     names = {each.name for each in sound}
     unfit = [each for each in experiments if each.name not in names]

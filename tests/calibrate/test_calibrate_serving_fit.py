@@ -126,6 +126,20 @@ def test_a_profile_has_the_covariance_of_its_fit():
         assert made.coefficients[name].stderr == error
 
 
+def test_errors_of_coefficients_found_before_are_told_without_a_search():
+    results, start = engines(30, 0.05), load_profile("assumed")
+    searched = fit(results, start, values=START)
+    told = fit(results, start, values=START, found=searched.values)
+    assert told.values == pytest.approx(searched.values)
+    assert told.stderr == pytest.approx(searched.stderr, rel=1e-3)
+    assert np.array(told.covariance.matrix) == pytest.approx(
+        np.array(searched.covariance.matrix), rel=1e-2
+    )
+    assert told.evaluations == 1 + len(START) < searched.evaluations
+    elsewhere = {name: 1.2 * value for name, value in searched.values.items()}
+    assert fit(results, start, values=START, found=elsewhere).values == pytest.approx(elsewhere)
+
+
 def test_a_coefficient_at_its_bound_is_named_and_has_no_standard_error():
     bounds = {"storage_efficiency": Bounds(0.75, 0.97)}
     start = {**START, "storage_efficiency": 0.9}

@@ -67,6 +67,19 @@ def test_a_packaged_profile_has_every_coefficient_on_its_devices(name):
             assert len(number.source) > 20
 
 
+@pytest.mark.parametrize("name", sorted(set(PACKAGED) - {"assumed"}))
+def test_a_fitted_profile_says_how_its_coefficients_vary_together(name):
+    profile = load_profile(name)
+    errors = {
+        key: each.stderr
+        for key, each in profile.coefficients.items()
+        if each.provenance in {"fitted", "measured"} and each.stderr is not None
+    }
+    assert set(profile.covariance.names) <= errors.keys()
+    for k, key in enumerate(profile.covariance.names):
+        assert profile.covariance.matrix[k][k] == pytest.approx(errors[key] ** 2, rel=1e-6)
+
+
 def test_assumed_values_name_only_devices_of_the_catalogue():
     assert set(load_profile("assumed").devices) <= set(device_names())
 
