@@ -10,8 +10,8 @@ from scipy.optimize import lsq_linear
 from calibrate.measure.catalogue_names import CATALOGUE_NAMES
 from calibrate.measure.hardware_records import BytesRecord, MatmulRecord
 from planner.catalog.catalogue import find_device
+from planner.catalog.coefficients import Coefficient
 from planner.catalog.devices import Device, Link
-from planner.catalog.profile import Coefficient
 from planner.catalog.provenance import Origin
 from planner.errors import InputError
 from planner.latency.collectives import all_reduce

@@ -13,13 +13,8 @@ from calibrate.fit.step_model import ALONE, Sample
 from calibrate.measure.hardware_records import BytesRecord
 from calibrate.measure.records import QualityRecord, StepRecord, VariantRecord
 from calibrate.measure.stretches import ServedRecord
-from planner.catalog.profile import (
-    COEFFICIENTS,
-    SCHEMA_VERSION,
-    Coefficient,
-    Covariance,
-    Profile,
-)
+from planner.catalog.coefficients import COEFFICIENTS, Coefficient, Covariance
+from planner.catalog.profile import SCHEMA_VERSION, Profile
 from planner.errors import InputError
 
 if TYPE_CHECKING:

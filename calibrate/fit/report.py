@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

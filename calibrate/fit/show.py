@@ -10,7 +10,7 @@ from calibrate.fit.speedups import LARGE, speedups
 from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
 from calibrate.measure.header import same_machine
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from calibrate.fit.profile import Calibration
     from calibrate.measure.journal import Measurements
-    from planner.catalog.profile import Coefficient, Profile
+    from planner.catalog.coefficients import Coefficient
+    from planner.catalog.profile import Profile
 
 _NOTHING = "-"
 #: The reference step may vary by this before the measurements are doubtful. [-]

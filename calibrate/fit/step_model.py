@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from planner.catalog.coefficients import COEFFICIENTS, Coefficient
 from planner.catalog.formats import Speedup
-from planner.catalog.profile import COEFFICIENTS, Coefficient, Profile
+from planner.catalog.profile import Profile
 from planner.latency.model_step import step_time
 from planner.latency.step import STEP_FIELDS, step_parts
 from planner.latency.step_time import step_batch

@@ -10,7 +10,7 @@ from calibrate.measure.hardware_records import BytesRecord, MatmulRecord, Parall
 from calibrate.measure.header import Header
 from calibrate.measure.quantities import Seconds, StepContent, Text, Timed
 from calibrate.measure.stretches import ServedRecord
-from planner.catalog.profile import Coefficient
+from planner.catalog.coefficients import Coefficient
 from planner.latency.settings import Settings
 from planner.spec import Spec
 

@@ -22,7 +22,7 @@ import torch
 from scipy import stats
 from torch.nn import functional
 
-from planner.catalog.profile import Coefficient
+from planner.catalog.coefficients import Coefficient
 from planner.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from planner.catalog.profile import Coefficient
+from planner.catalog.coefficients import Coefficient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

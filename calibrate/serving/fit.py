@@ -52,7 +52,7 @@ from calibrate.serving.problem import (
     softened,
 )
 from calibrate.serving.resample import bootstrap, cross_validate
-from planner.catalog.profile import Coefficient
+from planner.catalog.coefficients import Coefficient
 from planner.errors import InputError
 from planner.report.progress import silent
 
@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from calibrate.serving.experiment import Experiment
-    from planner.catalog.profile import Covariance, Profile
+    from planner.catalog.coefficients import Covariance
+    from planner.catalog.profile import Profile
 
     Floats = npt.NDArray[np.float64]
 

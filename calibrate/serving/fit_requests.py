@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calibrate.serving.requests import RequestRun
-    from planner.catalog.profile import Covariance, Profile
+    from planner.catalog.coefficients import Covariance
+    from planner.catalog.profile import Profile
 
 #: What requests of one engine can tell; a link is fitted where there is one. Attention keeps the
 #: profile's ratio to the linear layers: prompts of a run rarely differ enough in length to tell it.

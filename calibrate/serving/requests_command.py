@@ -12,7 +12,7 @@ from calibrate.importers.recognise import read_measured
 from calibrate.importers.rows import RequestRows
 from calibrate.serving.fit_requests import fit_requests
 from calibrate.serving.requests import RequestRun, compare_runs, runs_of
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 from planner.errors import InputError
 from planner.report.calibration import calibration_json
 from planner.report.progress import silent

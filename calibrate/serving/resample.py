@@ -9,7 +9,7 @@ from scipy.optimize import least_squares
 
 from calibrate.serving.coefficients import PHYSICAL, Bounds, with_values
 from calibrate.serving.problem import Problem, Row, predictions, problem_of, search
-from planner.catalog.profile import Covariance
+from planner.catalog.coefficients import Covariance
 from planner.errors import InputError
 from planner.report.progress import part, silent
 

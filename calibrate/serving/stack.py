@@ -19,14 +19,8 @@ from calibrate.serving.points import (
     implied_share,
 )
 from calibrate.serving.surface import SPREADS
-from planner.catalog.profile import (
-    COEFFICIENTS,
-    Coefficient,
-    Errors,
-    Evidence,
-    Profile,
-    load_profile,
-)
+from planner.catalog.coefficients import COEFFICIENTS, Coefficient
+from planner.catalog.profile import Errors, Evidence, Profile, load_profile
 from planner.errors import InputError
 from planner.report.progress import part, silent
 from planner.validation.points.compare import errors_of

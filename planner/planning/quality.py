@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 from planner.planning.option import Quality
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 from planner.planning.describe import named, price
 from planner.planning.evaluation import PLAIN, Variation
 from planner.planning.probability import joint

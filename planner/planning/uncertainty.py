@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 from planner.streams import stream
 
 if TYPE_CHECKING:

@@ -11,14 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.catalogue import device_names, find_device
-from planner.catalog.profile import (
-    COEFFICIENTS,
-    FALLBACK,
-    OPTIONAL,
-    PACKAGED,
-    Profile,
-    load_profile,
-)
+from planner.catalog.coefficients import COEFFICIENTS, FALLBACK, OPTIONAL
+from planner.catalog.profile import PACKAGED, Profile, load_profile
 from planner.errors import InputError
 
 H100 = find_device("H100-SXM-80GB")

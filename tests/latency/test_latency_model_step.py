@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.catalogue import device_names, find_device, find_model, model_names
+from planner.catalog.coefficients import COEFFICIENTS, FALLBACK, OPTIONAL
 from planner.catalog.devices import Device, Link
 from planner.catalog.models import ModelShape
-from planner.catalog.profile import COEFFICIENTS, FALLBACK, OPTIONAL, Profile, load_profile
+from planner.catalog.profile import Profile, load_profile
 from planner.errors import InputError
 from planner.latency.model_step import step_time
 from planner.latency.settings import Pruning, Settings

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.catalog.catalogue import find_device
-from planner.catalog.profile import Covariance, load_profile
+from planner.catalog.coefficients import Covariance
+from planner.catalog.profile import load_profile
 from planner.planning.answer import FEW
 from planner.planning.found import edge_of
 from planner.planning.probability import Tally, joint, merged

@@ -6,7 +6,7 @@ import statistics
 from functools import partial
 from typing import TYPE_CHECKING
 
-from planner.catalog.profile import COEFFICIENTS
+from planner.catalog.coefficients import COEFFICIENTS
 from planner.report.charts import calibration as charts
 from planner.report.document import (
     Answer,
@@ -27,7 +27,8 @@ from planner.report.pages.sources import command_section, engine_version, number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from planner.catalog.profile import Coefficient, Errors, Profile
+    from planner.catalog.coefficients import Coefficient
+    from planner.catalog.profile import Errors, Profile
     from planner.report.document import Block, State
     from planner.report.inputs.calibrated import Calibrated, Residuals
 
