@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from planner import __version__, evaluate
 from planner.errors import InputError
+from planner.planning.alternatives import alternatives
 from planner.planning.binds import binding, binds
 from planner.planning.candidate import candidate_of
 from planner.planning.describe import named, option, trade
 from planner.planning.difference import difference
 from planner.planning.explain import headroom, outage
+from planner.planning.fitted import devices_of
 from planner.planning.front import estimates, pareto
 from planner.planning.loads import load_points
 from planner.planning.result import PlanContext, Recommendation
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
     from planner.scenario.model import Scenario
     from planner.scenario.objectives import Objective
 
-#: Plans shown beside the recommendation.
-ALTERNATIVES = 4
 #: Independent misses that an objective allows below which its probability is found too high: on
 #: a single-server queue 0.96 for 0.90 with four, 0.97 for 0.95 with six (docs/planning.md).
 FEW = 5
@@ -64,9 +64,8 @@ def explained(search: Search, found: list[Verified], again: Again) -> Parts:
         because=_because(search, best, at, part),
         outage=outage(search, best),
     )
-    others = [each for each in (*found[1:], *cheaper(search, best)) if each is not best]
     parts.alternatives = tuple(
-        option(search, each, trade(search, each, best)) for each in others[:ALTERNATIVES]
+        option(search, each, trade(search, each, best)) for each in alternatives(search, found)
     )
     parts.pareto = tuple(
         chosen if each is best else option(search, each)
@@ -125,7 +124,11 @@ def _because(search: Search, best: Verified, at: int, part: str) -> str:
             f"{nearest.replicas} of them would miss {objective.text}{said}, which is made of "
             f"{part} most; nothing cheaper meets it"
         )
-    less = "one replica is the least there can be" if best.replicas == 1 else "fewer are too few"
+    less = (
+        "one replica is the least there can be"
+        if best.replicas == 1
+        else "one fewer is clearly too few"
+    )
     below = cheaper(search, best)
     rest = "nothing cheaper is likely to do"
     if below:
@@ -149,13 +152,17 @@ def difference_of(scenario: Scenario, found: Recommendation | None) -> tuple[Any
     return difference(candidate_of(scenario), scenario.fleet.replicas, found.option)
 
 
-def context_of(scenario: Scenario, search: Search, profile: Profile, command: str) -> PlanContext:
+def context_of(
+    scenario: Scenario, search: Search, profile: Profile, command: str, parts: Parts
+) -> PlanContext:
     """Return what was asked."""
     classes = scenario.class_objectives()
     target = [each.text for each in scenario.objectives]
     target += [f"{name}: {each.text}" for name, several in classes.items() for each in several]
+    best = parts.recommendation
+    shown = scenario if best is None else best.option.candidate.scenario(scenario, 1)
     try:
-        line = profile_line(build_system(scenario, profile))
+        line = profile_line(build_system(shown, profile), advise=len(devices_of(search)) == 1)
     except InputError:  # today's fleet need not be possible
         line = f"profile {profile.name!r} of {profile.created}"
     return PlanContext(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.planning.option import Option, Outcome
+from planner.planning.option import Option, Outcome, margin_of
 from planner.results.intervals import student_t
-from planner.scenario.objectives import LatencyObjective
+from planner.scenario.objectives import GoodputObjective, LatencyObjective
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from planner.planning.found import Found
     from planner.planning.search import Search
     from planner.planning.verify import Verified
+    from planner.planning.workload import Workload
+    from planner.scenario.objectives import Objective
 
 
 def outcomes(
@@ -27,7 +29,6 @@ def outcomes(
         values = [one.values[k] for one in spread]
         known = [value for value in values if value is not None]
         ends = student_t(known, 0.95) if len(known) == len(values) and len(known) > 1 else None
-        bound = objective.seconds if isinstance(objective, LatencyObjective) else objective.share
         rows.append(
             Outcome(
                 objective=objective.text,
@@ -35,7 +36,7 @@ def outcomes(
                 value=found.values[k],
                 low=ends.low if ends else None,
                 high=ends.high if ends else None,
-                bound=bound,
+                bound=bound_of(objective),
                 probability=each[k],
             )
         )
@@ -50,6 +51,21 @@ def named(one: Verified) -> str:
     settings = candidate.settings
     types = f"{settings.weights}/{settings.kv_cache}"
     return f"{one.replicas} x {candidate.device_name}{shape} {types}"
+
+
+def bought(one: Verified) -> tuple[object, ...]:
+    """Return what of a fleet a buyer decides on: all but the settings of engine and router."""
+    candidate, settings = one.entry.candidate, one.entry.candidate.settings
+    return (
+        candidate.device_name,
+        one.replicas,
+        candidate.tensor_parallel,
+        candidate.pipeline_parallel,
+        settings.weights,
+        settings.kv_cache,
+        settings.activations,
+        settings.pruning,
+    )
 
 
 def price(cost: float) -> str:
@@ -119,7 +135,20 @@ def trade(search: Search, one: Verified, best: Verified) -> str:
 
 def tightest(search: Search, one: Verified) -> float | None:
     """Return the least margin of a fleet; None where an objective has no value."""
-    found = outcomes(search, one.found, one.outcomes)
-    margins = [each.margin for each in found]
-    known = [each for each in margins if each is not None]
-    return min(known) if len(known) == len(margins) else None
+    return least_margin(search.runner.setup.workload, one.found)
+
+
+def least_margin(workload: Workload, found: Found) -> float | None:
+    """Return what is left to the tightest bound, as a share of it; None without a value."""
+    least: float | None = None
+    for value, (_, objective) in zip(found.values, workload.objectives, strict=True):
+        left = margin_of(value, bound_of(objective), share=isinstance(objective, GoodputObjective))
+        if left is None:
+            return None
+        least = left if least is None else min(least, left)
+    return least
+
+
+def bound_of(objective: Objective) -> float:
+    """Return what an objective asks for: seconds, or a share of requests."""
+    return objective.seconds if isinstance(objective, LatencyObjective) else objective.share

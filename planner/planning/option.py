@@ -26,6 +26,22 @@ class Quality:
     source: str
 
 
+def margin_of(value: float | None, bound: float, *, share: bool) -> float | None:
+    """Return what is left to a bound, as a share of it; below 0 where it is missed.
+
+    Parameters
+    ----------
+    value, bound : float or None, float
+        Seconds, or shares of requests.
+    share : bool
+        Whether they are shares, of which more is better.
+    """
+    if value is None:
+        return None
+    left = (bound - value) / bound
+    return -left if share else left
+
+
 @dataclass(frozen=True)
 class Outcome:
     """An objective and what a plan does about it.
@@ -60,10 +76,7 @@ class Outcome:
     @property
     def margin(self) -> float | None:
         """What is left to the bound, as a share of it; below 0 where the objective is missed."""
-        if self.value is None:
-            return None
-        left = (self.bound - self.value) / self.bound
-        return -left if self.is_share else left
+        return margin_of(self.value, self.bound, share=self.is_share)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON values."""

@@ -24,6 +24,7 @@ from planner.planning.candidate import candidate_of
 from planner.planning.constraints import constraints_of
 from planner.planning.describe import option
 from planner.planning.entries import BEYOND, SLOW, bounded
+from planner.planning.fitted import fitted_notices
 from planner.planning.result import Counts, Plan
 from planner.planning.runner import Runner, Setup
 from planner.planning.search import KEEP, Search
@@ -109,7 +110,7 @@ def plan(
         parts = explained(search, found, again) if found else Parts()
         today = _today(search)
     return Plan(
-        context=context_of(scenario, search, profile, command),
+        context=context_of(scenario, search, profile, command, parts),
         recommendation=parts.recommendation,
         alternatives=parts.alternatives,
         pareto=parts.pareto,
@@ -121,7 +122,7 @@ def plan(
         simulation=parts.simulation,
         loads=parts.loads,
         method=method_of(search, kept),
-        notices=tuple(notices_of(scenario, search, found)),
+        notices=(*notices_of(scenario, search, found), *fitted_notices(scenario, search, parts)),
     )
 
 

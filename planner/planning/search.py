@@ -20,6 +20,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from planner.planning.describe import least_margin
 from planner.planning.entries import Entry, bounded, under
 from planner.planning.sizing import Sized, sized
 from planner.planning.turns import PENNY, Turns
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from planner.planning.candidate import Candidate
     from planner.planning.constraints import Constraints
+    from planner.planning.found import Found
     from planner.planning.runner import Runner
     from planner.planning.workload import Level
 
@@ -130,9 +132,14 @@ class Search:
         return entry.price * (replicas + self.constraints.spares_for(replicas))
 
     def merit(self, each: Verified) -> tuple[object, ...]:
-        """Return what sorts plans: cost, then quality, then what is left to the bounds."""
+        """Return what sorts plans: cost, quality and what was measured, the tightest margin."""
         cost = round(self.cost(each.entry, each.replicas), 9)
-        return cost, each.entry.rank(), -round(each.probability, 2), each.entry.index
+        return cost, each.entry.rank(), -self._margin(each.found), each.entry.index
+
+    def _margin(self, found: Found) -> float:
+        """Return the tightest margin; -inf where an objective has no value."""
+        margin = least_margin(self.runner.setup.workload, found)
+        return -math.inf if margin is None else margin
 
     def counts(self) -> Counter[str]:
         """Return why candidates were never simulated."""
@@ -205,7 +212,9 @@ class Search:
             room = (1 + SCOUT_ERROR) * limit
             self._size(entries, level, guesses, room, self.raced)
             for each in entries:
-                self._turns.raced(self.raced[each.index])
+                raced = self.raced[each.index]
+                margin = -math.inf if raced.found is None else self._margin(raced.found)
+                self._turns.raced(raced, margin)
             self._say(0.7)
 
     def _limit(self, found: Mapping[int, Sized]) -> float:
@@ -275,7 +284,9 @@ class Search:
         """
         while True:
             kinds = {v.entry.kind for v in self.verified}
-            turn = self._turns.take(self._best(), kinds, self.keep)
+            best = min(self.verified, key=self.merit, default=None)
+            rank = None if best is None else best.entry.rank()
+            turn = self._turns.take(self._best(), rank, kinds, self.keep)
             if turn is None:
                 break
             found = self.verify(*turn)

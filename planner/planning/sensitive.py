@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from planner.catalog.coefficients import COEFFICIENTS
-from planner.planning.describe import named, price
+from planner.planning.describe import bought, named, price
 from planner.planning.evaluation import PLAIN, Variation
 from planner.planning.probability import joint
 from planner.planning.result import Influence
@@ -29,11 +29,17 @@ CHEAPER = 2
 
 
 def cheaper(search: Search, best: Verified) -> list[Verified]:
-    """Return the likeliest fleets that cost less than the best and miss its objectives."""
+    """Return the likeliest fleets that cost less than the best and miss its objectives.
+
+    Of those that are bought alike the likeliest: the others differ in the engine's settings only.
+    """
     cost = search.cost(best.entry, best.replicas)
     below = [each for each in search.missed if search.cost(each.entry, each.replicas) < cost]
     below.sort(key=lambda each: (-each.probability, -search.cost(each.entry, each.replicas)))
-    return below[:CHEAPER]
+    different: dict[object, Verified] = {}
+    for each in below:
+        different.setdefault(bought(each), each)
+    return list(different.values())[:CHEAPER]
 
 
 def sensitivity(search: Search, best: Verified) -> list[Influence]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from planner.planning.sizing import Sized
     from planner.planning.verify import Verified
 
+#: What sorts equals in cost, :meth:`Entry.rank`.
+Rank = tuple[float, int]
 #: Costs that differ by less are the same [$/h].
 PENNY = 1e-6
 
@@ -33,14 +35,24 @@ class Turns:
     cost: Callable[[Entry, int], float]
     _queue: list[tuple[tuple[object, ...], int, Entry]] = field(default_factory=list)
     _tried: dict[int, Bracket] = field(default_factory=dict)
+    _margins: dict[int, float] = field(default_factory=dict)
 
-    def raced(self, raced: Sized) -> None:
-        """Add what the race found: one replica below it where that was close."""
+    def raced(self, raced: Sized, margin: float) -> None:
+        """Add what the race found: one replica below it where that was close.
+
+        Parameters
+        ----------
+        raced : Sized
+            What it found.
+        margin : float
+            The tightest with so many replicas, as a share of the bound.
+        """
         if raced.replicas is None:
             return
         close = raced.fewer > CLEAR
         bad = raced.entry.low - 1 if close else raced.replicas - 1
         self._tried[raced.entry.index] = Bracket(raced.entry.high, bad)
+        self._margins[raced.entry.index] = margin
         self._put(raced.entry, raced.replicas - close, raced.fewer if close else raced.chance)
 
     def after(self, found: Verified, *, enough: bool) -> None:
@@ -48,14 +60,19 @@ class Turns:
         bracket = self._tried[found.entry.index]
         self._put(found.entry, bracket.following(found, enough=enough), 0.0)
 
-    def take(self, best: float, kinds: set[tuple[str, str]], keep: int) -> tuple[Entry, int] | None:
+    def take(
+        self, best: float, rank: Rank | None, kinds: set[tuple[str, str]], keep: int
+    ) -> tuple[Entry, int] | None:
         """Return whose turn it is, None if it is nobody's; what is not worth it is passed over.
 
         Parameters
         ----------
         best : float
-            Cost of the cheapest plan found; what costs as much is looked at only while there are
-            fewer than `keep` kinds of plans to compare, and if it is of another kind. [$/h]
+            Cost of the cheapest plan found; what costs as much is looked at only if less of it is
+            unknown, or while there are fewer than `keep` kinds of plans to compare, and if it is
+            of another kind. [$/h]
+        rank : tuple of float and int, or None
+            Of that plan, :meth:`Entry.rank`.
         kinds : set
             Of the plans found.
         keep : int
@@ -63,7 +80,9 @@ class Turns:
         """
         while self._queue:
             merit, replicas, entry = heapq.heappop(self._queue)
-            if self.cost(entry, replicas) >= best - PENNY:
+            cost = self.cost(entry, replicas)
+            tie = cost < best + PENNY and rank is not None and entry.rank() < rank
+            if cost >= best - PENNY and not tie:
                 if len(kinds) >= keep:
                     heapq.heappush(self._queue, (merit, replicas, entry))
                     return None
@@ -75,5 +94,6 @@ class Turns:
     def _put(self, entry: Entry, replicas: int | None, chance: float) -> None:
         if replicas is not None:
             cost = round(self.cost(entry, replicas), 9)
-            merit = (cost, entry.rank(), -round(chance, 2), entry.index)
+            margin = self._margins[entry.index]
+            merit = (cost, entry.rank(), -round(chance, 2), -margin, entry.index)
             heapq.heappush(self._queue, (merit, replicas, entry))

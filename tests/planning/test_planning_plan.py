@@ -141,6 +141,32 @@ def test_activations_that_weights_compute_in_anyway_are_no_change(planned):
     }
 
 
+def fleet(option):
+    """Return what of a fleet is bought."""
+    one = option.candidate
+    settings = one.settings.model_dump(mode="json", exclude={"launch"})
+    return option.replicas, one.device_name, one.tensor_parallel, json.dumps(settings)
+
+
+def test_alternatives_differ_in_what_is_bought(planned):
+    plan = planned("plan.max_num_batched_tokens=[1024, 2048, 8192]", "plan.kv_cache=[bf16, fp8]")
+    fleets = [fleet(each) for each in (plan.recommendation.option, *plan.alternatives)]
+    assert len(plan.alternatives) > 1
+    assert len(set(fleets)) == len(fleets)
+
+
+def test_alternatives_differ_in_the_settings_of_the_engine_where_nothing_else_does(planned):
+    plan = planned(
+        "plan.max_num_batched_tokens=[2048, 8192]",
+        "plan.devices=[H100-SXM-80GB]",
+        "plan.weights=[fp8]",
+        "traffic.rate=1 req/s",
+    )
+    option, (other,) = plan.recommendation.option, plan.alternatives
+    assert fleet(option) == fleet(other)
+    assert option.candidate.key != other.candidate.key
+
+
 def test_no_plan_beside_the_recommendation_is_better_in_everything(planned):
     plan = planned("plan.weights=[bf16, fp8, int8]")
     best = plan.recommendation.option
@@ -364,3 +390,19 @@ def test_a_plan_is_exported_as_what_deploys_it_and_shown_on_standard_error(tmp_p
     assert "one of 2 replicas" in ran.out.replace("\n#  ", "")
     refused = planner(*args, "--export", "vllm", "--json")
     assert (refused.code, refused.clean) == (2, True)
+
+
+def test_a_plan_names_the_fitted_profile_of_its_device_as_a_simulation_does(planned):
+    one = ("plan.devices=[H100-SXM-80GB]", "plan.weights=[bf16]", "traffic.rate=1 req/s")
+    plan = planned(*one)
+    profile = "is fitted to measurements of vllm on this device"
+    assert profile in plan.context.profile
+    assert profile in plan.simulation.context.profile
+    assert not any("fitted to measurements" in each for each in plan.notices)
+
+
+def test_a_plan_of_several_types_of_devices_names_a_fitted_profile_for_each(planned):
+    plan = planned("plan.devices=[H100-SXM-80GB, L4]", "plan.weights=[bf16]")
+    assert "fitted to" not in plan.context.profile
+    (said,) = (each for each in plan.notices if each.startswith("profiles fitted to"))
+    assert "for H100-SXM-80GB" in said

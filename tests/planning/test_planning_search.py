@@ -18,6 +18,7 @@ from planner.planning.probability import Tally
 from planner.planning.search import WAVE, Search
 from planner.planning.sizing import sized
 from planner.planning.workload import Level, Window
+from planner.scenario.objectives import parse_objectives
 
 LEVELS = (
     Level("scout", Window(0.0, 10.0, 1.0), 1),
@@ -45,6 +46,10 @@ class Thing:
         Replicas on the scout's window, on the race's, and on all of the traffic.
     short : float
         Share of requests that miss with one replica fewer, and so on.
+    latency : float
+        Of the only objective, which bounds it by 0.2 [s].
+    loss : float or None
+        Of quality.
     """
 
     key: str
@@ -52,6 +57,8 @@ class Thing:
     price: float
     needs: tuple[int, int, int]
     short: float = 0.5
+    latency: float = 0.1
+    loss: float | None = 0.0
 
     @property
     def settings(self):
@@ -65,7 +72,7 @@ class World:
     def __init__(self):
         workload = SimpleNamespace(
             levels=LEVELS,
-            objectives=((None, None),),
+            objectives=((None, parse_objectives("ttft:p95<200ms")[0]),),
             offered_per_s=None,
             scenario=SimpleNamespace(simulation=SimpleNamespace(seed=1)),
         )
@@ -85,7 +92,7 @@ class World:
         missing = max(0, candidate.needs[LEVELS.index(level)] - replicas)
         bad = REQUESTS * (1 - (1 - candidate.short) ** missing)
         tally = Tally((bad / 10,) * 10, (REQUESTS / 10,) * 10, ALLOWED)
-        return Found((tally,), (0.1,), 1.0, 0.1, 0.0)
+        return Found((tally,), (candidate.latency,), 1.0, 0.1, 0.0)
 
     def map(self, function, rows):
         for _candidate, args in rows:
@@ -97,7 +104,7 @@ class World:
     def entry(self, index, thing, constraints):
         low = min(thing.needs)
         return Entry(
-            index, thing, None, thing.price, None, Quality(0.0, ""),
+            index, thing, None, thing.price, None, Quality(thing.loss, ""),
             low=low, high=constraints.max_replicas, fluid=thing.needs[0],
         )  # fmt: skip
 
@@ -164,3 +171,21 @@ def test_more_replications_are_spent_where_the_decision_is_close(short, runs):
     made, log = search(Thing("a", "A", 1.0, (1, 1, 2), short))
     made.verify(World().entry(0, made.candidates[0], ANY), 1)
     assert sorted(each[3] for each in log) == list(range(runs))
+
+
+def test_of_equal_cost_the_known_quality_wins_over_the_larger_margin():
+    """Also where it took more steps to find how many of it are enough."""
+    unknown = Thing("a", "A", 1.0, (5, 5, 5), latency=0.01, loss=None)
+    known = Thing("b", "B", 1.0, (2, 2, 5), latency=0.15)
+    made, log = search(unknown, known)
+    best = made.run()[0]
+    assert (best.entry.candidate, best.replicas) == (known, 5)
+    assert ("a", 5, "full", 0) in log
+
+
+def test_of_equal_cost_and_quality_the_larger_margin_wins():
+    less, more = (
+        Thing(key, "A", 1.0, (2, 2, 2), latency=s) for key, s in (("a", 0.15), ("b", 0.1))
+    )
+    made, _ = search(less, more)
+    assert made.run()[0].entry.candidate == more
