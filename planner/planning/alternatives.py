@@ -48,7 +48,8 @@ def _estimated(search: Search, best: Verified) -> list[Verified]:
         key=lambda each: (search.cost(each.entry, each.replicas), each.entry.rank()),
     )
     kinds = {best.entry.kind}
-    first, rest = [], []
+    first: list[Verified] = []
+    rest: list[Verified] = []
     for each in known:
         (rest if each.entry.kind in kinds else first).append(each)
         kinds.add(each.entry.kind)
