@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from calibrate.measure.fingerprint import fingerprint
+from calibrate.measure.hardware import use_threads
 from calibrate.measure.header import same_machine
 from calibrate.programme import Programme
 from calibrate.server import Server
@@ -85,10 +86,11 @@ def validate(
     Raises
     ------
     InputError
-        If the scenario has what one engine does not, or cannot be simulated.
+        If the scenario has what one engine does not, or cannot be simulated, or there are fewer
+        cores than threads.
     """
+    use_threads(threads or os.cpu_count() or 1)
     _check_is_one_engine(scenario, loads)
-    torch.set_num_threads(threads or os.cpu_count() or 1)
     service = scenario.service.model_copy(update={"network": 0.0})
     scenario = scenario.model_copy(update={"service": service})
     system = build_system(scenario)

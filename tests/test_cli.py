@@ -147,6 +147,12 @@ def test_an_interrupt_leaves_nothing_behind(quick, tmp_path, where, number, code
     assert not out.parent.exists() or list(out.parent.iterdir()) == []
 
 
+def test_an_interrupt_while_the_program_is_imported_is_no_traceback(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    ran = finish(process("check", "chatbot", PYTHONPATH=f"{tmp_path}:{Path.cwd()}"))
+    assert ran == (130, "", "planner: interrupted\n")
+
+
 # ---- usage
 
 

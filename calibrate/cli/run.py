@@ -59,17 +59,15 @@ def run(  # noqa: PLR0917 - typer's options
     quiet: Quiet = False,
 ) -> str:
     """Measure steps, peaks, links and quality; fit; write profile.json."""
-    import torch  # noqa: PLC0415 - an extra
-
     from calibrate.fit.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
-    from calibrate.measure.hardware import device_named  # noqa: PLC0415 - needs torch
+    from calibrate.measure.hardware import device_named, use_threads  # noqa: PLC0415 - needs torch
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch
     from calibrate.models.load import default_device  # noqa: PLC0415 - needs torch
 
     check_html(html)
     place = default_device() if device is None else device_named(device)
     if threads is not None:
-        torch.set_num_threads(threads)
+        use_threads(threads)
     plan = _plan(model, settings, place, minutes=minutes, windows=windows, quick=quick)
     folder_of(out)
     with progress_of("calibrating", quiet=quiet) as advance:

@@ -47,6 +47,22 @@ def device_named(name: str) -> torch.device:
     return found
 
 
+def use_threads(threads: int) -> None:
+    """Compute with so many threads on a CPU from now on.
+
+    Raises
+    ------
+    InputError
+        If the machine has fewer cores: threads that wait for one another measure nothing.
+    """
+    cores = os.cpu_count() or 1
+    if not 1 <= threads <= cores:
+        raise InputError(
+            f"--threads: must be 1 to {cores}, the cores of this machine, got {threads}"
+        )
+    torch.set_num_threads(threads)
+
+
 def timer(device: torch.device) -> Callable[[Callable[[], object]], float]:
     """Return what runs an action on `device` and returns the seconds that it takes.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -22,9 +21,8 @@ if TYPE_CHECKING:
     from planner.results.records import FloatArray, Records
     from planner.scenario.objectives import Objective
 
-#: Blocks of as many requests each in which those at the edge are counted, and what may be kept.
+#: Blocks of as many requests each in which those at the edge are counted.
 EDGES = 64
-EDGED: tuple[list[int], ...] = ([], [EDGES, EDGES])
 #: Replications from which on they, and not blocks of time, are the units of a tally.
 UNITS = 5
 
@@ -221,30 +219,3 @@ def unpacked(data: Mapping[str, Any]) -> Found:
         data["kv_cache"],
         data["preemptions"],
     )
-
-
-def usable(value: object) -> bool:
-    """Return whether `value` is what a store keeps: a rate [1/s], or what :func:`packed` made."""
-    if isinstance(value, float):
-        return math.isfinite(value) and value > 0
-    try:
-        found = unpacked(cast("Mapping[str, Any]", value))
-        numbers = [
-            found.output_tokens_per_s,
-            found.kv_cache,
-            found.preemptions,
-            *(each for each in found.values if each is not None),
-            *(
-                each
-                for one in found.tallies
-                for each in (*one.bad, *one.total, one.allowed, *chain(*one.edge))
-            ),
-        ]
-    except (TypeError, KeyError, AttributeError):
-        return False
-    alike = all(
-        len(one.bad) == len(one.total) > 0 and [len(each) for each in one.edge] in EDGED
-        for one in found.tallies
-    )
-    known = all(isinstance(each, int | float) and not math.isnan(each) for each in numbers)
-    return alike and known and len(found.tallies) == len(found.values) > 0

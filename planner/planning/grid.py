@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.errors import InputError, Problem
-from planner.planning.vary import MOST_CELLS, Axis, Range, parse_vary, resolve
+from planner.planning.vary import COUNTED, MOST_CELLS, Axis, Range, parse_vary, resolve
 from planner.scenario.document import Document, parse_yaml
 from planner.scenario.overrides import apply_overrides
 from planner.scenario.reader import read_scenario
@@ -65,7 +65,8 @@ def read_axes(source: Source, vary: Sequence[str]) -> tuple[Axis, ...]:
     cells = math.prod(sizes)
     if cells > MOST_CELLS:
         product = " x ".join(f"{size:,}" for size in sizes)
-        said = f"got {cells:,} ({product})" if len(sizes) > 1 else f"got {cells:,}"
+        got = f"{cells:,}" if cells <= COUNTED else f"more than {COUNTED:,}"
+        said = f"got {got} ({product})" if len(sizes) > 1 else f"got {got}"
         raise InputError(
             f"--vary: must make at most {MOST_CELLS:,} cells, {said}; write larger steps or "
             "fewer values"

@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 FILE = "cells.jsonl"
 #: Packages whose text changes no number: they show results, or compute none that is kept.
 _SHOWING = frozenset({"cli", "library", "report", "validation"})
+#: How a line begins, and how many hexadecimal digits of the digest of what follows it has.
+_HEAD, _DIGITS = b'{"check":"', 16
 
 
 class Kept:
     """An append-only file of results, one JSON object a line, each with its ``key``.
 
-    Lines are written at once and whole; one that was cut off by a crash is passed over when the
-    file is read. Lines of other scenarios, or of other versions, have other keys and stay.
+    Lines are written at once and whole, each with a digest of itself: one that was cut off by a
+    crash, or damaged since, is passed over when the file is read. Lines of other scenarios, or of
+    other versions, have other keys and stay.
 
     Parameters
     ----------
@@ -44,18 +47,16 @@ class Kept:
         InputError
             If the file is there and cannot be read.
         """
+        self._refuse_pipe()
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error.strerror) from error
         for line in lines:
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # cut off, or not ours
-            if isinstance(row, dict) and isinstance(row.get("key"), str):
+            row = _row(line)
+            if row is not None:
                 yield row
 
     def add(self, rows: Iterable[Mapping[str, object]]) -> None:
@@ -66,10 +67,8 @@ class Kept:
         InputError
             If the file cannot be written.
         """
-        text = "".join(
-            f"{json.dumps(row, separators=(',', ':'), allow_nan=False)}\n" for row in rows
-        )
-        data = text.encode()
+        data = b"".join(_line(row) for row in rows)
+        self._refuse_pipe()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
@@ -81,12 +80,42 @@ class Kept:
             finally:
                 os.close(file)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._unusable(error.strerror) from error
 
-    def _unusable(self, error: OSError) -> InputError:
-        message = f"must be a file of results that can be read and written, got: {error.strerror}"
+    def _refuse_pipe(self) -> None:
+        """Refuse what to read would wait, or never end."""
+        try:
+            special = self.path.exists() and not self.path.is_file() and not self.path.is_dir()
+        except OSError as error:
+            raise self._unusable(error.strerror) from error
+        if special:
+            raise self._unusable("a device or pipe")
+
+    def _unusable(self, got: str | None) -> InputError:
+        message = f"must be a file of results that can be read and written, got: {got}"
         said = f"{message}; free space, or choose another folder with --out"
         return InputError(Problem(said, file=str(self.path)))
+
+
+def _line(row: Mapping[str, object]) -> bytes:
+    """Return a row as a line: a JSON object, first of all the digest of the others."""
+    body = json.dumps(row, separators=(",", ":"), allow_nan=False).encode()
+    rest = b'",' + body[1:]
+    return _HEAD + _check(rest) + rest + b"\n"
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    """Return the row of a line; None where it is not, to the last byte, as it was written."""
+    end = len(_HEAD) + _DIGITS
+    if not line.startswith(_HEAD) or line[len(_HEAD) : end] != _check(line[end:]):
+        return None
+    row: dict[str, Any] = json.loads(line)
+    del row["check"]
+    return row
+
+
+def _check(rest: bytes) -> bytes:
+    return hashlib.sha256(rest).hexdigest()[:_DIGITS].encode()
 
 
 def _torn(file: int) -> bool:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.planning.found import usable
 from planner.planning.kept import Kept
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ class Store:
 
     Each line is one evaluation, a JSON object with its ``key``, ``candidate`` and ``value``. The
     key is a digest of everything that the value depends on (traffic, objectives, coefficients,
-    limits, replicas, program), so that a line is right for ever or never asked for. One whose value
-    is damaged is passed over, and evaluated anew.
+    limits, replicas, program), so that a line is right for ever or never asked for.
 
     Parameters
     ----------
@@ -50,8 +48,7 @@ class Store:
         self._kept = Kept(path)
         self._kept.add(())
         for row in self._kept.rows() if read else ():
-            if isinstance(row.get("candidate"), str) and usable(row.get("value")):
-                self._remember(row["key"], row["candidate"], row["value"])
+            self._remember(row["key"], row["candidate"], row["value"])
         self.reused = len(self._keys)
 
     def _remember(self, key: str, candidate: str, value: Any) -> None:  # noqa: ANN401 - JSON

@@ -203,7 +203,7 @@ def _rate(scenario: Scenario) -> float | None:
 
 def _known(kept: Kept) -> dict[str, dict[str, Any]]:
     """Return the cells of a file by key; of two with one key the later."""
-    return {row["key"]: row["result"] for row in kept.rows() if isinstance(row.get("result"), dict)}
+    return {row["key"]: row["result"] for row in kept.rows()}
 
 
 def _keys(source: Source, settings: Sequence[tuple[str, ...]]) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Most cells of a grid.
 MOST_CELLS = 100_000
 #: Values of a range are counted up to here.
-_COUNTED = Decimal(10**15)
+COUNTED = 10**15
 #: Unit of a bare number at a key that wants a rate.
 BARE_RATE = "req/s"
 
@@ -84,7 +84,7 @@ class Range(NamedTuple):
     @property
     def size(self) -> int:
         """How many numbers there are, without making them; of very many, fewer, but too many."""
-        return int(min((self.last - self.first) / self.step, _COUNTED)) + 1
+        return int(min((self.last - self.first) / self.step, Decimal(COUNTED))) + 1
 
     def texts(self) -> list[str]:
         """Return each number as it is written in a scenario."""

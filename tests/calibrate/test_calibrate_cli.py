@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -179,6 +180,18 @@ def model(tmp_path_factory):
     )  # fmt: skip
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@needs_torch
+@pytest.mark.parametrize("command", [("calibrate", "run"), ("validate", "chatbot", "--engine")])
+@pytest.mark.parametrize("threads", [100_000, 10**20])
+def test_more_threads_than_cores_are_refused(command, threads):
+    done = planner(*command, "--threads", str(threads))
+    assert done.returncode == 2
+    cores = os.cpu_count()
+    assert done.stderr == (
+        f"planner: --threads: must be 1 to {cores}, the cores of this machine, got {threads}\n"
+    )
 
 
 @needs_torch

@@ -1,5 +1,7 @@
 """The store of results: what was kept is found again, whatever happened to the file."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_what_was_kept_is_there_again_in_its_order(path):
     assert path.read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize("cut", range(1, 24))
+@pytest.mark.parametrize("cut", range(1, 60))
 def test_a_line_that_a_crash_cut_off_costs_that_line_alone(path, cut):
     store = Kept(path)
     store.add([row("a")])
@@ -56,6 +58,20 @@ def test_a_folder_in_its_place_is_refused(tmp_path):
     with pytest.raises(InputError, match="choose another folder with --out"):
         list(store.rows())
     with pytest.raises(InputError, match="choose another folder with --out"):
+        store.add([row("a")])
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_its_place_is_refused_and_not_waited_for(tmp_path, kind):
+    path = tmp_path / "cells.jsonl"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    store = Kept(path)
+    with pytest.raises(InputError, match=r"must be a file of results .*, got: a device or pipe"):
+        list(store.rows())
+    with pytest.raises(InputError, match="got: a device or pipe"):
         store.add([row("a")])
 
 

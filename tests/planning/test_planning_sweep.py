@@ -113,6 +113,19 @@ def test_a_sweep_goes_on_where_it_was(small, tmp_path, simulated):
     assert len(simulated) == 9
 
 
+def test_a_cell_that_was_damaged_is_simulated_anew(small, tmp_path, simulated):
+    store = tmp_path / "cells.jsonl"
+    first = sweep(small, ["fleet.replicas=1:2"], store=store, jobs=1)
+    store.write_text(store.read_text().replace('"result":{', '"result":{"x":{', 1))
+    assert sweep(small, ["fleet.replicas=1:2"], store=store, jobs=1).cells == first.cells
+    content = store.read_text()
+    value = f'"offered_requests_per_s":{first.cells[1]["offered_requests_per_s"]}'
+    assert value in content
+    store.write_text(content.replace(value, value + "1"))
+    assert sweep(small, ["fleet.replicas=1:2"], store=store, jobs=1).cells == first.cells
+    assert len(simulated) == 5
+
+
 def test_another_trace_under_the_same_name_is_another_sweep(tmp_path, simulated):
     (tmp_path / "s.yaml").write_text(
         LLM.replace("  duration: 40 s\n", "")
@@ -227,6 +240,7 @@ def test_a_picture_is_drawn_and_the_same_twice(small, tmp_path, name):
         ([*vary("fleet.replicas=1:2"), *sets("fleet.replicas=5")], "--vary fleet.replicas sets it"),
         ([*vary("fleet={device: L4}"), *sets("fleet.replicas=5")], "--vary fleet sets it"),
         (vary("fleet.replicas=1:" + "9" * 5000), "must make at most 100,000 cells"),
+        (vary("traffic.rate=1:2:1e-300"), "got more than 1,000,000,000,000,000; write larger"),
         ([*vary("fleet.replicas=1"), "--jobs", "0"], "--jobs: must be a number of processes"),
         ([*vary("fleet.replicas=1"), "--jobs", "-2"], "--jobs: must be a number of processes"),
         ([*vary("fleet.replicas=1:90000"), "--jobs", "80000"], "got 80,000 processes of at least"),
