@@ -122,9 +122,10 @@ class Node:
         return np.array([each.number() for each in self.items()], np.float64)
 
     def setting(self) -> Setting:
-        """Return a plain value, None for anything else."""
-        plain = isinstance(self.value, bool | int | float | str)
-        return self.value if plain and self.value == self.value else None
+        """Return a plain value; None for anything else, and for what JSON has no number for."""
+        if isinstance(self.value, float):
+            return self.value if np.isfinite(self.value) else None
+        return self.value if isinstance(self.value, bool | int | str) else None
 
     def statistics(self, scale: float = 1.0) -> Statistics:
         """Return the named statistics of an object, multiplied by `scale`; others are left out.

@@ -16,7 +16,9 @@ from __future__ import annotations
 import io
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from calibrate.importers.imported import PERCENTILES, Imported, Run
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "prometheus"
 _SAMPLE = re.compile(
-    r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+([+-]?(?:\d[\d.]*(?:[eE][+-]?\d+)?|Inf|NaN))"
+    r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+([+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|Inf|NaN))"
     r"(?:\s+-?\d+)?\s*"
 )
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
@@ -85,10 +87,11 @@ def read(text: str, file: str) -> Imported:
     Raises
     ------
     InputError
-        If a line is malformed, or nothing of vLLM or SGLang is in it.
+        If a line is malformed, a histogram cannot be one, or nothing that is read of vLLM or
+        SGLang is in it.
     """
     ours, names, models = _ours(text, file)
-    if not names:
+    if not ours:
         message = "must hold metrics of vLLM or SGLang, as vllm:time_to_first_token_seconds"
         raise InputError(Problem(f"{message}, got none", file=file))
     if len(models) > 1:
@@ -106,8 +109,8 @@ def read(text: str, file: str) -> Imported:
         key: int(n) for key, names in _COUNTERS.items() if (n := _total(ours, names)) is not None
     }
     runs = (Run("since the start", {}, counts, metrics),) if metrics else ()
-    if metrics:
-        notices.append(Notice("percentiles are interpolated inside the buckets of histograms"))
+    about = "percentiles are interpolated inside the buckets of histograms"
+    notices.append(Notice(about if metrics else "no request had ended: there are no latencies"))
     return Imported(FORMAT, runs=runs, facts=facts, notices=tuple(notices))
 
 
@@ -117,7 +120,7 @@ def _ours(text: str, file: str) -> tuple[list[_Sample], set[str], list[str]]:
     Raises
     ------
     InputError
-        If a line is malformed, or one that is read is negative.
+        If a line is malformed, or one that is read is negative or not finite.
     """
     kept, engines, models = [], set[str](), set[str]()
     for number, line in enumerate(io.StringIO(text), 1):
@@ -131,8 +134,8 @@ def _ours(text: str, file: str) -> tuple[list[_Sample], set[str], list[str]]:
         models |= {sample.labels["model_name"]} if "model_name" in sample.labels else set()
         if sample.name not in _READ and metric not in _READ:
             continue  # there may be a million others
-        if sample.value < 0:
-            message = f"must be >= 0, got {sample.value:g}"
+        if not 0 <= sample.value < math.inf:
+            message = f"must be finite and >= 0, got {sample.value:g}"
             raise InputError(Problem(message, sample.name, file, number))
         kept.append(sample)
     return kept, engines, sorted(models)
@@ -167,7 +170,7 @@ def _named(samples: list[_Sample], name: str) -> list[_Sample]:
 def _total(samples: list[_Sample], names: tuple[str, ...]) -> float | None:
     """Return the sum of the first counter that there is, None if there is none."""
     for name in names:
-        values = [each.value for each in _named(samples, name) if math.isfinite(each.value)]
+        values = [each.value for each in _named(samples, name)]
         if values:
             return sum(values)
     return None
@@ -178,7 +181,7 @@ def _facts(samples: list[_Sample], notices: list[Notice]) -> dict[str, Setting]:
     facts: dict[str, Setting] = {}
     for key, name in _GAUGES.items():
         values = [each.value for each in samples if each.name == name and each.value >= 1]
-        if values and math.isfinite(min(values)):
+        if values:
             facts[key] = int(min(values))
     pools = []
     for each in samples:
@@ -210,6 +213,7 @@ def _histogram(samples: list[_Sample], names: tuple[str, ...], file: str) -> Sta
         for each in _named(samples, f"{name}_bucket"):
             bound = _bound(each, file)
             buckets[bound] = buckets.get(bound, 0.0) + each.value
+        _check_cumulative(name, [buckets[bound] for bound in sorted(buckets)], count, file)
         found = {"mean": total / count}
         for level in PERCENTILES:
             value = _quantile(sorted(buckets.items()), level / 100)
@@ -219,12 +223,21 @@ def _histogram(samples: list[_Sample], names: tuple[str, ...], file: str) -> Sta
     return {}
 
 
+def _check_cumulative(name: str, counts: list[float], total: float, file: str) -> None:
+    """Refuse buckets, by rising bound, that fall, or of which one has more than there are."""
+    for fewer, more in pairwise([0.0, *counts, total]):
+        if fewer > more:
+            message = f"must have buckets that rise up to its count, got {more:g} after {fewer:g}"
+            raise InputError(Problem(message, name, file))
+
+
 def _bound(bucket: _Sample, file: str) -> float:
-    try:
-        return float(bucket.labels["le"])
-    except (KeyError, ValueError):
-        message = f"must have a number as le of {bucket.name}, got {bucket.labels.get('le')!r:.40}"
-        raise InputError(Problem(message, file=file)) from None
+    text = bucket.labels.get("le", "")
+    with suppress(ValueError):
+        if (bound := float(text)) >= 0:
+            return bound
+    message = f"must have a number >= 0 as le of {bucket.name}, got {text!r:.40}"
+    raise InputError(Problem(message, file=file))
 
 
 def _quantile(buckets: list[tuple[float, float]], level: float) -> float | None:

@@ -164,6 +164,13 @@ def test_metrics_give_the_smallest_pool_and_statistics(tmp_path):
     assert set(run.metrics) == {"ttft_s"}, "no request, no statistics"
 
 
+def test_a_dump_of_before_the_first_request_says_so(tmp_path):
+    lines = [line for line in METRICS.splitlines() if "cache_config" in line or "e2e" in line]
+    found = imported(tmp_path, "\n".join(lines) + "\n")
+    assert found.runs == ()
+    assert "no request had ended: there are no latencies" in [n.message for n in found.notices]
+
+
 def test_histograms_of_several_engines_are_added(tmp_path):
     more = METRICS.replace('engine="0"', 'engine="2"').replace("50.0", "100.0")
     ttft = imported(tmp_path, METRICS + more).runs[0].metrics["ttft_s"]
@@ -185,9 +192,20 @@ def test_sglangs_metrics_and_the_pool_that_vllm_counts_itself_are_read(tmp_path)
         ("# HELP up Whether it is up\nup 1\n", "must hold metrics of vLLM or SGLang"),
         (METRICS + "vllm:broken{a} 1\n", "file:16: must be a sample"),
         (METRICS + "vllm:broken 1 2 3\n", "file:16: must be a sample"),
-        (METRICS.replace('le="0.1"', 'le="fast"'), "must have a number as le of vllm:time_to"),
+        (METRICS.replace('le="0.1"', 'le="fast"'), "must have a number >= 0 as le of vllm:time_to"),
         (METRICS + 'vllm:x{model_name="other"} 1\n', "must be of one model, got m, other"),
-        (METRICS + "vllm:num_preemptions_total -1\n", "num_preemptions_total: must be >= 0"),
+        (METRICS.replace('le="0.1"', 'le="NaN"'), "must have a number >= 0 as le of vllm:time_to"),
+        (METRICS.replace('le="0.1"', 'le="-1"'), "must have a number >= 0 as le of vllm:time_to"),
+        (
+            METRICS.replace("} 50.0", "} 95.0"),
+            "must have buckets that rise up to its",
+        ),
+        (METRICS.replace('_count{engine="0",model_name="m"} 100.0', "_count{} 99"), "got 99 after"),
+        (METRICS + "vllm:num_preemptions_total -1\n", "must be finite and >= 0, got -1"),
+        (METRICS + "vllm:num_preemptions_total NaN\n", "must be finite and >= 0, got nan"),
+        (METRICS + "vllm:num_preemptions_total 1e999\n", "must be finite and >= 0, got inf"),
+        (METRICS + "vllm:broken 1.2.3\n", "file:16: must be a sample"),
+        ("vllm:rubbish 1\nvllm:more 2\n", "must hold metrics of vLLM or SGLang"),
     ],
 )
 def test_bad_metrics_are_refused(tmp_path, text, said):

@@ -68,6 +68,13 @@ def test_vllm_results_without_arrays_become_statistics_in_seconds(tmp_path):
     assert found.runs[0].counts == {"measured": 10, "failed": 0}
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_setting_that_json_has_no_number_for_is_left_out(tmp_path, value):
+    (run,) = imported(tmp_path, VLLM | {"burstiness": value}).runs
+    assert "burstiness" in imported(tmp_path, VLLM).runs[0].settings
+    assert "burstiness" not in run.settings
+
+
 def test_appended_results_are_runs_of_their_own(tmp_path):
     plain = {key: value for key, value in VLLM.items() if key != "ttfts"}
     found = imported(tmp_path, VLLM, VLLM | {"label": "again"}, VLLM, plain)

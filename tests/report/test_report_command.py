@@ -191,6 +191,18 @@ def test_tables_as_parquet_hold_the_same_numbers(run, tmp_path):
     assert all(isinstance(each, float) for each in values)
 
 
+@pytest.mark.parametrize(
+    ("option", "form", "asked"),
+    [("--chart-format", "svg", "--charts"), ("--table-format", "csv", "--tables")],
+)
+def test_a_form_of_files_that_nobody_asked_for_is_refused(run, tmp_path, option, form, asked):
+    page = tmp_path / "r.html"
+    assert refused(planner("report", run, "-o", page, option, form)) == (
+        f"planner: {option}: must come with {asked} DIR, got it without; add that\n"
+    )
+    assert not page.exists()
+
+
 def test_charts_are_written_as_pictures_that_say_what_they_show(run, tmp_path):
     assert planner("report", run, "--charts", tmp_path).code == 0
     names = {path.stem for path in tmp_path.glob("*.svg")}
