@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calibrate.compression.variant import Variant
@@ -18,8 +19,7 @@ from planner.simulation.run import LEAST_DRAIN_S
 from planner.streams import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     import numpy.typing as npt
@@ -58,7 +58,13 @@ class Server:
     warmup: float
 
     @classmethod
-    def start(cls, scenario: Scenario, system: System, requests: Iterable[Requests]) -> Server:
+    def start(
+        cls,
+        scenario: Scenario,
+        system: System,
+        requests: Iterable[Requests],
+        say: Callable[[str], None] = lambda line: None,  # noqa: ARG005 - says nothing
+    ) -> Server:
         """Load the model of `scenario` with its settings, and make room for `requests`.
 
         Parameters
@@ -69,6 +75,8 @@ class Server:
             Its replica, resolved.
         requests : iterable of Requests
             All that will be served: the cache has slots for the longest of them.
+        say : callable
+            Called with a line before what takes long.
 
         Raises
         ------
@@ -76,9 +84,11 @@ class Server:
             If the model cannot be loaded, its settings not applied, or the cache does not fit.
         """
         limits = limits_of(system)
-        loaded = _load(
-            Variant(settings=system.service.settings), _source(system, scenario.base_dir)
-        )
+        source = _source(system, scenario.base_dir)
+        what = f"loading {source}" if isinstance(source, Path) else f"building {system.shape.name}"
+        say(f"{what}, weights {system.service.settings.weights}")
+        loaded = _load(Variant(settings=system.service.settings), source)
+        say("first steps of every size")
         runner = Runner(loaded.model, limits.max_num_seqs, _slot_length(limits, requests))
         server = cls(
             runner, limits, loaded.about, scenario.simulation.seed, scenario.simulation.warmup

@@ -95,7 +95,7 @@ def validate(
     scenario = scenario.model_copy(update={"service": service})
     system = build_system(scenario)
     base = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
-    server = Server.start(scenario, system, [base])
+    server = Server.start(scenario, system, [base], say)
     meter = Speedometer.of(server, system.step) if is_of_here(system, server) else None
     _read(meter, server, say)
     programme = Programme.planned(scenario, _now(system, meter), base, loads)

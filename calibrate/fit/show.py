@@ -161,8 +161,8 @@ def _drift_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
     low, middle, high = np.quantile(references, (0.05, 0.5, 0.95))
     varied = max(high / middle, middle / low) - 1
     yield (
-        f"reference step: {middle * 1e3:.2f} ms, within {varied:.0%} for 9 points of 10; steps are "
-        "fitted as long as they would have been beside the usual one"
+        f"reference step: {middle * 1e3:.2f} ms, within {100 * varied:.0f} % for 9 points of 10; "
+        "steps are fitted as long as they would have been beside the usual one"
     )
     if varied > STEADY:
         yield (

@@ -29,6 +29,7 @@ from planner.planning.capacity_result import PRECISION, Bound, Capacity, bounds
 from planner.planning.cells import cell_of
 from planner.planning.knobs import knob_of
 from planner.planning.loads import LoadPoint
+from planner.traffic.traces import read_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,8 @@ def capacity(
             "instance objectives: 'ttft:p95<500ms; tpot:p95<50ms'"
         )
         raise InputError(Problem(message, "objectives"))
-    found = _Search(scenario, knob_of(scenario), progress, command).found()
+    with read_once():
+        found = _Search(scenario, knob_of(scenario), progress, command).found()
     progress(1.0)
     return found
 

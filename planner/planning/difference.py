@@ -41,7 +41,9 @@ _DEFAULTS = {
 def facts_of(one: Candidate, replicas: int) -> dict[str, str]:
     """Return what a fleet is, in words, by the name of each choice."""
     pruning = one.settings.pruning
-    pruned = pruning.pattern if not pruning.rate else f"{pruning.pattern} {pruning.rate:.0%}"
+    pruned = (
+        pruning.pattern if not pruning.rate else f"{pruning.pattern} {100 * pruning.rate:.0f} %"
+    )
     computes = one.settings.compute_dtype
     usual = one.settings.model_copy(update={"activations": None}).compute_dtype
     return {

@@ -138,11 +138,10 @@ def _objectives(found: Limited) -> list[str]:
     rows = [
         [
             plain(f"{name}: {each.objective}" if name else each.objective),
-            "met" if each.met else "missed",
+            ("met" if each.met else "missed") + ("" if each.sure else ", not sure"),
             _value(each),
-            "" if each.sure else "not sure",
         ]
         for name, each in found.simulation.outcomes()
     ]
-    table = text_table([f"objectives {where}", "", "", ""], rows, left=[0, 1, 3])
+    table = text_table([f"objectives {where}", "outcome", "value"], rows, left=[0, 1])
     return [*table.splitlines(), ""]

@@ -23,11 +23,22 @@ def milliseconds(seconds: float | None) -> str:
     >>> [milliseconds(each) for each in (0.000625, 0.00314159, 0.0271828, 1.41421, 123.4, None)]
     ['0.625', '3.14', '27.2', '1,414', '123 s', '*']
     """
+    if seconds is not None and 1000 * seconds >= 99_999.5:
+        return f"{seconds:,.0f} s"
+    return only_milliseconds(seconds)
+
+
+def only_milliseconds(seconds: float | None) -> str:
+    """Return seconds as milliseconds however many they are: for columns of that unit.
+
+    Examples
+    --------
+    >>> [only_milliseconds(each) for each in (0.0271828, 123.4, None)]
+    ['27.2', '123,400', '*']
+    """
     if seconds is None:
         return UNBOUNDED
     value = 1000 * seconds
-    if value >= 99_999.5:
-        return f"{seconds:,.0f} s"
     return f"{value:,.{_decimals(value)}f}"
 
 

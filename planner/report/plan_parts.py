@@ -56,7 +56,7 @@ def settings(option: Option) -> RenderableType:
     """Return the devices, data types and engine limits of a fleet."""
     chosen, engine = option.candidate.settings, option.candidate.engine
     pruning = chosen.pruning
-    pruned = f" · pruned {pruning.pattern} {pruning.rate:.0%}" if pruning.rate else ""
+    pruned = f" · pruned {pruning.pattern} {100 * pruning.rate:.0f} %" if pruning.rate else ""
     devices = "1 device" if option.devices == 1 else f"{option.devices} devices"
     return Text(
         f"      {devices} · weights {chosen.weights} · KV {chosen.kv_cache}{pruned} · "

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from planner.report.json import indented
-from planner.report.numbers import NOTHING, UNBOUNDED, count, milliseconds, percent, rate
+from planner.report.numbers import NOTHING, UNBOUNDED, count, only_milliseconds, percent, rate
 from planner.report.plain import plain
 from planner.report.tables import text_table
 
@@ -147,7 +147,7 @@ def _cells(
     undefined = NOTHING if cell["steady"] else UNBOUNDED
     cost = cell["cost"]["usd_per_hour"]
     return [
-        *(undefined if each is None else milliseconds(each) for each in values),
+        *(undefined if each is None else only_milliseconds(each) for each in values),
         rate(cell["throughput"]["output_tokens_per_s"]),
         percent(cell["load"]),
         percent(cell["utilisation"]["kv_cache"]),

@@ -97,7 +97,8 @@ class BlockBootstrap:
     def statement(self) -> str:
         """One sentence on how the intervals were made."""
         if self.blocks < MIN_BLOCKS:
-            return f"no intervals: {self.blocks} time blocks, {MIN_BLOCKS} needed ({self.why})"
+            blocks = "block" if self.blocks == 1 else "blocks"
+            return f"no intervals: {self.blocks} time {blocks}, {MIN_BLOCKS} needed ({self.why})"
         length = f" of {self.block_s:.3g} s" if math.isfinite(self.block_s) else ""
         return (
             f"{100 * self.confidence:.4g} % intervals from a block bootstrap over "

@@ -30,7 +30,11 @@ def served_by(scenario: Scenario, system: System | None) -> str:
         if degree > 1
     ]
     pruning = settings.pruning
-    kept = "" if pruning.pattern == "none" else f", pruned {pruning.pattern} {pruning.rate:.0%}"
+    kept = (
+        ""
+        if pruning.pattern == "none"
+        else f", pruned {pruning.pattern} {100 * pruning.rate:.0f} %"
+    )
     return (
         f"{_model_name(system)} on {fleet.replicas} x {' '.join([system.device.name, *degrees])}, "
         f"weights {settings.weights}, KV {settings.kv_cache} ({system.pool.tokens:,} tokens a "
@@ -113,7 +117,8 @@ def _fitted(evidence: Evidence) -> str:
     checked = next(iter(evidence.cross_validated.values()), {})
     shown = "on groups left out" if checked else "on what it was fitted to"
     errors = ", ".join(
-        f"{metric} {each.mape:.0%}" for metric, each in (checked or evidence.in_sample).items()
+        f"{metric} {100 * each.mape:.0f} %"
+        for metric, each in (checked or evidence.in_sample).items()
     )
     return f"fitted to measurements; mean error {shown}: {errors}"
 

@@ -18,6 +18,8 @@ fractions of tokens and mixed clocks are errors with file and line.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,15 +33,17 @@ from planner.traffic.table import MAX_PROBLEMS, Table, fail_all, number, numbers
 from planner.traffic.textfile import MAX_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from planner.traffic.intensity import FloatArray, IntArray
 
-__all__ = ["MAX_SIZE", "MAX_TOKENS", "Columns", "Trace", "read_trace"]
+__all__ = ["MAX_SIZE", "MAX_TOKENS", "Columns", "Trace", "read_once", "read_trace"]
 
 #: Largest length of a prompt or an output that is believed.
 MAX_TOKENS = 100_000_000
+#: Traces read so far by what was asked for, while :func:`read_once` is entered.
+_KEPT: ContextVar[dict[str, Trace] | None] = ContextVar("_KEPT", default=None)
 _PREFIX_COLUMNS = {"hash_ids", "prefix_hash_ids"}
 
 
@@ -84,6 +88,16 @@ class Trace:
         return self.arrival_s[: np.searchsorted(self.arrival_s, end_s, side="left")]
 
 
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read each trace once inside of it, for many simulations of the same traffic."""
+    token = _KEPT.set({})
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 def read_trace(
     base: Path,
     name: str,
@@ -111,6 +125,21 @@ def read_trace(
     InputError
         If the file cannot be used; carries up to 20 problems with their lines.
     """
+    kept = _KEPT.get()
+    if kept is None:
+        return _read_file(base, name, columns, need, max_size)
+    key = repr((base, name, columns, need, max_size))
+    if key not in kept:
+        trace = kept[key] = _read_file(base, name, columns, need, max_size)
+        for column in (trace.arrival_s, trace.prompt_tokens, trace.output_tokens):
+            column.flags.writeable = False
+    return replace(kept[key], notices=list(kept[key].notices))
+
+
+def _read_file(
+    base: Path, name: str, columns: Columns | None, need: Need, max_size: float
+) -> Trace:
+    """Read a trace, as :func:`read_trace` does."""
     with open_table(base, name, max_size) as table:
         layout = find_columns(
             table.header, columns or Columns(), need, file=name, line=table.header_line

@@ -13,6 +13,7 @@ from planner.planning.capacity_result import PRECISION
 from planner.planning.knobs import knob_of
 from planner.report.capacity import limited_of, render_capacity
 from planner.scenario.reader import read_scenario
+from planner.traffic import traces
 
 #: One exponential server of 10 req/s: sojourn times are exponential with rate 10 - rate, so that
 #: their mean is 300 ms at 10 - 1 / 0.3 and their p95 is 1 s at 10 - ln 20.
@@ -165,6 +166,22 @@ CLASSES = """[
    lengths: {kind: fixed, prompt: 300, output: 30}, objectives: "ttft:p90<25ms"},
   {name: label, arrivals: {kind: gamma, rate: 2 req/s, cv: 3},
    lengths: {kind: fixed, prompt: 500, output: 1}}]"""
+
+
+def test_a_trace_is_read_once(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text(
+        "arrival_s,prompt_tokens,output_tokens\n" + "".join(f"{k / 5},100,10\n" for k in range(300))
+    )
+    traffic = f"{{arrivals: {{kind: trace, path: '{tmp_path / 't.csv'}'}}}}"
+    changes = (f"traffic={traffic}", "objectives=ttft:p95<500ms", "simulation.warmup=0 s")
+    opened = []
+    whole = traces.open_table
+    monkeypatch.setattr(traces, "open_table", lambda *args: opened.append(args) or whole(*args))
+    result = found(LLM, *changes)
+    assert (len(opened), result.runs > 2) == (1, True)
+    at = knob_of(read_scenario(LLM, overrides=changes)).at(result.value)
+    assert simulate(at).result.whole.to_json() == result.result.whole.to_json()
+    assert len(opened) == 2 + 1  # outside of a search it is read for every use
 
 
 def test_classes_are_turned_up_together(tmp_path):

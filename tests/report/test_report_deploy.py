@@ -166,7 +166,7 @@ def test_the_flags_say_what_was_simulated():
         (["service.settings.launch=cuda_graphs"], "compiles the model beside capturing"),
         (["service.settings.kv_cache=fp32"], "half of what was simulated"),
         (["service.settings.pruning={pattern: '2:4'}"], "no kernels for 2:4 sparsity"),
-        (["service.settings.pruning={pattern: structured, rate: 0.3}"], "structured 30%"),
+        (["service.settings.pruning={pattern: structured, rate: 0.3}"], "structured 30 %"),
         (["service.settings.pruning={pattern: unstructured, rate: 0.3}"], "no gain in speed"),
         (
             ["service.engine.scheduler={kind: static, batch_size: 4, timeout: 1 s}"],

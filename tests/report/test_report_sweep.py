@@ -51,6 +51,20 @@ def test_sliders_start_at_the_scenario_as_it_is(document):
     assert [axis.values[axis.start] for axis in sliders.axes] == ["5", "2"]
 
 
+def test_sliders_start_where_everything_is_met_if_today_is_no_point(stored, tmp_path):
+    content = json.loads((stored / "sweep.json").read_text())
+    for axis in content["vary"]:
+        axis["today"] = None
+    for k, cell in enumerate(content["cells"]):
+        cell["objectives_met"] = k in {3, 6}
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(content))
+    assert [axis.start for axis in block(document_of([path]), Explorer).axes] == [1, 1]
+    content["vary"][0]["today"] = 3  # and of the replicas of today no cell is known
+    path.write_text(json.dumps(content))
+    assert [axis.start for axis in block(document_of([path]), Explorer).axes] == [3, 0]
+
+
 def test_latency_against_load_has_the_rate_of_today(document):
     charts = {each.name: each for each in document.blocks() if isinstance(each, Chart)}
     drawn = charts["load_ttft_p95_and_p99"].draw.keywords
@@ -90,7 +104,18 @@ def test_other_numbers_of_cells_than_points_are_refused(stored, tmp_path):
 
 def test_results_of_different_commands_do_not_stand_side_by_side(stored, tmp_path):
     said = refused(planner("report", stored, stored, "-o", tmp_path / "r.html"))
-    assert "must all be of simulate to stand side by side, got: sweep, sweep" in said
+    assert (
+        "must all be of simulate to stand side by side, got: sweep, sweep; make a page of each"
+        in said
+    )
+
+
+def test_a_run_and_a_sweep_make_two_pages(stored, tmp_path):
+    run = tmp_path / "run.json"
+    short = ["--set", "simulation.replications=1", "--set", "traffic.duration=10 s"]
+    run.write_text(planner("simulate", stored.parent / "s.yaml", *short, "-q", "--json").out)
+    said = refused(planner("report", run, stored, "-o", tmp_path / "r.html"))
+    assert "got: simulate, sweep; make two pages, one of the runs and one of the other" in said
 
 
 def test_a_page_of_many_cells_is_small(stored, tmp_path):

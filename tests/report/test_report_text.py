@@ -15,7 +15,7 @@ from records_factory import make_records
 
 from planner.errors import Notice
 from planner.report import numbers
-from planner.report.numbers import milliseconds
+from planner.report.numbers import milliseconds, only_milliseconds
 from planner.report.screen import render_screen, write_screen
 from planner.report.text import screen_of_result
 from planner.results.context import RunContext
@@ -154,6 +154,11 @@ def test_a_pipe_without_unicode_gets_plain_characters(monkeypatch):
 
 def test_markup_in_a_name_is_text():
     assert "[red]x[/red]" in render_text(result(title="[red]x[/red]"))
+
+
+def test_a_column_of_milliseconds_has_no_other_unit():
+    assert only_milliseconds(148.91) == "148,910"
+    assert milliseconds(148.91) == "149 s"
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,7 @@ def test_few_blocks_give_no_interval_and_say_so():
     assert method.quantile([sample], 0.5) == Estimate(0.5, None, None)
     assert method.mean([sample]) == Estimate(pytest.approx(0.5), None, None)
     assert "no intervals: 9 time blocks, 10 needed" in method.statement
+    assert "no intervals: 1 time block, 10" in BlockBootstrap(1, seed=1).statement
 
 
 def test_constant_latencies_have_an_interval_of_no_width():

@@ -95,7 +95,7 @@ def _pruning_notices(system: System) -> Iterator[str]:
     pruning = system.service.settings.pruning
     if pruning.pattern == "none":
         return
-    yield f"weights pruned {pruning.pattern} {pruning.rate:.0%}: load the pruned checkpoint"
+    yield f"weights pruned {pruning.pattern} {100 * pruning.rate:.0f} %: load the pruned checkpoint"
     if pruning.pattern == "2:4":
         yield (
             "vLLM has no kernels for 2:4 sparsity since compressed-tensors dropped it: as dense "

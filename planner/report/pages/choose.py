@@ -46,7 +46,9 @@ def document_of(paths: Sequence[Path]) -> Document:
     if len(inputs) == len(runs):
         return compare_document(runs)
     kinds = ", ".join(each.kind for each in inputs)
-    raise InputError(f"RUN: must all be of simulate to stand side by side, got: {kinds}")
+    both = "make two pages, one of the runs and one of the other" if runs else "make a page of each"
+    rule = "must all be of simulate to stand side by side"
+    raise InputError(f"RUN: {rule}, got: {kinds}; {both}")
 
 
 def _document(only: Input) -> Document:

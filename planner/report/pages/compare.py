@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.charts import tradeoff as charts
 from planner.report.document import Answer, Cell, Chart, Column, Document, Listing, Section, Table
-from planner.report.numbers import NOTHING, UNBOUNDED, milliseconds, percent, rate
+from planner.report.numbers import NOTHING, UNBOUNDED, only_milliseconds, percent, rate
 from planner.report.pages.curves import LEAST_POINTS, STATISTICS, load_chart
 from planner.report.pages.latency import latency_section
 from planner.report.pages.objectives import bounds_of
@@ -118,7 +118,7 @@ def _row(name: str, run: Simulated) -> tuple[Cell, ...]:
     return (
         Cell(name),
         verdict,
-        *(Cell(UNBOUNDED if v is None else milliseconds(v), v) for v in values),
+        *(Cell(UNBOUNDED if v is None else only_milliseconds(v), v) for v in values),
         Cell(rate(offered), offered),
         Cell(percent(share), share),
         Cell(NOTHING if cost is None else f"{cost:,.2f}", cost),

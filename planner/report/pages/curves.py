@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from planner.report.charts import tradeoff as charts
 from planner.report.document import Cell, Chart, Column, Table
-from planner.report.numbers import UNBOUNDED, milliseconds, percent, rate
+from planner.report.numbers import UNBOUNDED, only_milliseconds, percent, rate
 from planner.report.pages.latency import MEANINGS
 from planner.report.pages.objectives import bounds_of, parsed
 from planner.report.pages.verdicts import verdict
@@ -117,7 +117,7 @@ def points_table(points: Sequence[LoadPoint], unit: str) -> Table:
     for each in points:
         values = [each.at.value(metric, name) for metric in METRICS for name in STATISTICS]
         head = (Cell(rate(each.value), each.value), Cell(percent(each.at.load), each.at.load))
-        cells = [Cell(UNBOUNDED if v is None else milliseconds(v), v) for v in values]
+        cells = [Cell(UNBOUNDED if v is None else only_milliseconds(v), v) for v in values]
         rows.append((*head, verdict(each.at), *cells))
     note = "*: no steady state, or not known."
     return Table("loads", f"The {len(rows)} loads simulated", columns, tuple(rows), note, True)

@@ -16,7 +16,7 @@ from planner.report.document import (
     Table,
     Words,
 )
-from planner.report.numbers import NOTHING, UNBOUNDED, left, milliseconds, percent, sure
+from planner.report.numbers import NOTHING, UNBOUNDED, left, only_milliseconds, percent, sure
 from planner.report.pages.curves import point_charts, points_table
 from planner.report.pages.fleet import fleet_section
 from planner.report.pages.latency import latency_section, parts_section
@@ -226,7 +226,7 @@ def _metrics(best: Recommendation) -> Table:
     rows = []
     for metric, by in best.metrics.items():
         values = [by[name].value if name in by else None for name in names]
-        cells = [Cell(UNBOUNDED if v is None else milliseconds(v), v) for v in values]
+        cells = [Cell(UNBOUNDED if v is None else only_milliseconds(v), v) for v in values]
         rows.append((Cell(metric.removesuffix("_s")), *cells))
     return Table("latency", "Predicted percentiles, ms", columns, tuple(rows))
 

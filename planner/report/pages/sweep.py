@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.report import document as nouns
 from planner.report.document import Answer, Cell, Column, Document, Listing, Section, Table
-from planner.report.numbers import NOTHING, UNBOUNDED, count, milliseconds, percent, rate
+from planner.report.numbers import NOTHING, UNBOUNDED, count, only_milliseconds, percent, rate
 from planner.report.pages.curves import METRICS, STATISTICS
 from planner.report.pages.loads import (
     axis_labels,
@@ -96,7 +96,7 @@ def results_of(cell: Point) -> tuple[Cell, ...]:
     cost = cell.usd_per_hour
     return (
         verdict(cell),
-        *(Cell(unknown if v is None else milliseconds(v), v) for v in latencies),
+        *(Cell(unknown if v is None else only_milliseconds(v), v) for v in latencies),
         Cell(rate(cell.offered_requests_per_s), cell.offered_requests_per_s),
         Cell(percent(cell.load), cell.load),
         Cell(percent(kv), kv),
@@ -129,11 +129,11 @@ def _is_number(value: object) -> bool:
 def explorer(found: Swept) -> nouns.Explorer:
     """Return sliders over the cells, with latencies along the axis of most values."""
     labels = axis_labels(found.vary)
-    axes = [
-        nouns.Axis(label, tuple(map(shown, axis.values)), _start(found, k))
-        for k, (label, axis) in enumerate(zip(labels, found.vary, strict=True))
-    ]
     grid = list(itertools.product(*(range(len(axis.values)) for axis in found.vary)))
+    axes = [
+        nouns.Axis(label, tuple(map(shown, axis.values)), start)
+        for label, axis, start in zip(labels, found.vary, _start(found, grid), strict=True)
+    ]
     results = {at: results_of(cell) for at, cell in zip(grid, found.cells, strict=True)}
     return nouns.Explorer(
         name="explorer",
@@ -145,16 +145,28 @@ def explorer(found: Swept) -> nouns.Explorer:
     )
 
 
-def _start(found: Swept, k: int) -> int:
-    """Return the value of an axis as it is today, or the first that can meet the objectives."""
-    today = found.vary[k].today
-    if today is not None and today < len(found.vary[k].values):
-        return today
-    for at, value in enumerate(found.vary[k].values):
-        cells = [cell for cell in found.cells if cell.values.get(found.vary[k].key) == value]
-        if any(cell.objectives_met for cell in cells):
-            return at
-    return 0
+def _start(found: Swept, grid: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the point that is seen first: as it is today, else the first that meets everything.
+
+    Where today has a value on some axes only, the first there that meets every objective, or the
+    first anywhere; where none does, the first that could be simulated.
+    """
+    today = [
+        axis.today if axis.today is not None and axis.today < len(axis.values) else None
+        for axis in found.vary
+    ]
+
+    def as_today(at: tuple[int, ...]) -> bool:
+        return all(own is None or own == k for own, k in zip(today, at, strict=True))
+
+    points = list(zip(grid, found.cells, strict=True))
+    if None not in today:
+        return next(at for at, _ in points if as_today(at))
+    for wanted in (lambda cell: cell.objectives_met, lambda cell: cell.error is None):
+        good = [at for at, cell in points if wanted(cell)]
+        if good:
+            return next((at for at in good if as_today(at)), good[0])
+    return grid[0]
 
 
 def _line(found: Swept, grid: Sequence[tuple[int, ...]]) -> dict[str, Any]:
@@ -184,5 +196,5 @@ def _line(found: Swept, grid: Sequence[tuple[int, ...]]) -> dict[str, Any]:
 
 
 def _digits(seconds: float | None) -> float | None:
-    """Return milliseconds with four digits: enough to draw."""
+    """Return only_milliseconds with four digits: enough to draw."""
     return None if seconds is None else float(f"{1000 * seconds:.4g}")
