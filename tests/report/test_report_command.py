@@ -198,7 +198,7 @@ def test_tables_as_parquet_hold_the_same_numbers(run, tmp_path):
 def test_a_form_of_files_that_nobody_asked_for_is_refused(run, tmp_path, option, form, asked):
     page = tmp_path / "r.html"
     assert refused(planner("report", run, "-o", page, option, form)) == (
-        f"planner: {option}: must come with {asked} DIR, got it without; add that\n"
+        f"{option}: must come with {asked} DIR, got it without; add that\n"
     )
     assert not page.exists()
 
