@@ -95,6 +95,33 @@ JSON_VALUES = st.recursive(
 )
 
 
+def judged(name="one"):
+    """Return what `calibrate quality --json` prints: fp32, one that is as good, one unknown."""
+
+    def known(value, error):
+        return {"value": value, "low": value - error, "high": value + error, "stderr": error / 2}
+
+    def variant(title, ratio, agreement):
+        quality = {
+            "perplexity": known(45.0 * ratio, 2.0),
+            "ratio": known(ratio, 0.01),
+            "agreement": known(agreement, 0.005),
+            "tokens": 6132,
+        }
+        return {"variant": title, "weight_bytes": 269_000_000, "quality": quality}
+
+    return {
+        "schema_version": 1,
+        "about": f"model {name}",
+        "text": f"text {name}.txt",
+        "rows": [
+            variant("bf16", 1.001, 0.97),
+            variant("int4", 1.5, 0.7),
+            {"variant": f"int8 {name}", "weight_bytes": 1, "quality": "unknown"},
+        ],
+    }
+
+
 def calibrated(name="one"):
     """Return what `calibrate fit --json` prints: coefficients, a setting, quality, residuals."""
     origin = {"provenance": "fitted", "source": f"steps of {name}"}

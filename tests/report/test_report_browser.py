@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import LLM, planner, sets
-from report_examples import calibrated, compared, points
+from report_examples import calibrated, compared, judged, points
 from test_report_plan import plan
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -36,6 +36,7 @@ EXAMPLES = {
     "points": points,
     "validate": compared,
     "calibrate": calibrated,
+    "quality": judged,
     "profile": lambda: calibrated()["profile"],
 }
 KINDS = ("simulate", "compare", "sweep", "capacity", *EXAMPLES)

@@ -9,7 +9,7 @@ import pytest
 from command_line import planner, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report_examples import JSON_VALUES, calibrated, compared, paths_in, points
+from report_examples import JSON_VALUES, calibrated, compared, judged, paths_in, points
 from test_report_command import HOSTILE, Page
 
 import planner as pl
@@ -22,7 +22,7 @@ from planner.report.markdown import render_markdown
 from planner.report.pages.choose import document_of, document_of_json
 from planner.report.pages.compressed import kept_bits
 
-EXAMPLES = {"points": points, "validate": compared, "calibrate": calibrated}
+EXAMPLES = {"points": points, "validate": compared, "calibrate": calibrated, "quality": judged}
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -61,6 +61,29 @@ def test_names_with_markup_stay_text(example, tmp_path):
     assert len(Page(text).scripts) == 1
     assert any(HOSTILE in said for said in Page(text).texts)
     assert "<script" not in render_markdown(document_of_json(example(HOSTILE)))
+
+
+def test_quality_says_which_settings_lose_nothing_and_what_unknown_means():
+    document = document_of_json(judged())
+    assert document.answer.text.startswith("1 of 2 variants no worse than fp32")
+    assert document.answer.sentences == (
+        "Their intervals reach down to its perplexity: bf16.",
+        "1 variant unknown.",
+    )
+    (table,) = (each for each in document.blocks() if isinstance(each, Table))
+    assert [cell.text for cell in table.shown().rows[1]] == [
+        "int4", "269", "67.5\n65.5 to 69.5", "1.5\n1.49 to 1.51", "70.0 %\n69.5 to 70.5", "6,132",
+    ]  # fmt: skip
+    assert {cell.text for cell in table.rows[2][2:]} == {"unknown"}
+    assert any("never 0" in getattr(each, "text", "") for each in document.blocks())
+
+
+def test_quality_of_which_nothing_is_known_has_no_chart():
+    content = judged()
+    content["rows"] = content["rows"][2:]
+    document = document_of_json(content)
+    assert document.answer.text == "The quality of no variant is known"
+    assert not any(isinstance(each, Chart) for each in document.blocks())
 
 
 def test_points_say_how_far_off_and_where():

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from planner.errors import InputError, Problem, shown
 from planner.report.inputs.calibrated import Calibrated
+from planner.report.inputs.judged import Judged
 from planner.report.inputs.limited import Limited
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.simulated import Found, Simulated
@@ -39,6 +40,7 @@ KINDS: dict[str, tuple[frozenset[str], type[Found]]] = {
     "validate POINTS": (frozenset({"points", "metrics", "rows"}), ValidatedPoints),
     "validate": (frozenset({"comparisons", "facts", "tolerance"}), Compared),
     "calibrate": (frozenset({"profile", "residuals"}), Calibrated),
+    "calibrate quality": (frozenset({"about", "text", "rows"}), Judged),
     "profile": (frozenset({"coefficients", "engine", "created"}), Calibrated),
 }
 

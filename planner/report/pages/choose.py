@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.report.inputs.calibrated import Calibrated
+from planner.report.inputs.judged import Judged
 from planner.report.inputs.limited import Limited
 from planner.report.inputs.planned import Planned
 from planner.report.inputs.reading import input_of, read_input
@@ -18,6 +19,7 @@ from planner.report.pages.compare import compare_document
 from planner.report.pages.comparison import comparison_document
 from planner.report.pages.plan import plan_document
 from planner.report.pages.points import points_document
+from planner.report.pages.quality import quality_document
 from planner.report.pages.simulate import simulate_document
 from planner.report.pages.sweep import sweep_document
 
@@ -65,6 +67,7 @@ _PAGES: dict[type, Callable[[Any], Document]] = {
     ValidatedPoints: points_document,
     Compared: comparison_document,
     Calibrated: calibration_document,
+    Judged: quality_document,
 }
 
 
