@@ -13,7 +13,7 @@ from typer.main import get_command
 
 import calibrate
 from calibrate.cli.entry import app as calibration
-from planner.cli.options import app
+from planner.cli.entry import app
 from planner.cli.scenarios import Layout
 
 ROOT = Path(__file__).parents[1]

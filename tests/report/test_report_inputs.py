@@ -131,6 +131,13 @@ def test_a_file_too_large_is_not_read_whole(tmp_path, monkeypatch):
     assert "must be at most 1 MB, got more" in said
 
 
+def test_a_version_that_is_no_word_is_shown_as_it_is(tmp_path, summary):
+    content = broken(summary, "provenance", "profile", "engine_version", value=[])
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    said = render_markdown(document_of([tmp_path / "x.json"]))
+    assert "version []" in said.replace("\\", "")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(data=st.data())
 def test_any_damage_is_refused_or_shown(tmp_path, stored, data):

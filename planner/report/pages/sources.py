@@ -43,7 +43,7 @@ def numbers_table(numbers: Sequence[Number]) -> Table:
 
 def engine_version(version: object) -> str:
     """Return the version of an engine in words."""
-    if version in {"any", None}:
+    if version is None or version == "any":
         return "any version"
     return f"version {version}"
 
