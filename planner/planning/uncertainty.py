@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: Draws of the coefficients: their average has a tenth of the error of one.
 DRAWS = 32
-#: Efficiencies are shares: a draw is no more than this.
-MOST_EFFICIENCY = 1.0
+#: Efficiencies are shares: a draw is no more than this, unless the value itself is.
+MOST_DRAWN = 1.0
 
 
 def changed_profile(profile: Profile, factors: Mapping[str, float]) -> Profile:
@@ -64,7 +64,7 @@ def _possible(name: str, value: float, factors: Mapping[str, float]) -> float:
     if name not in factors:
         return value
     least = COEFFICIENTS[name][2]
-    most = max(MOST_EFFICIENCY, value) if name.endswith("_efficiency") else math.inf
+    most = max(MOST_DRAWN, value) if name.endswith("_efficiency") else math.inf
     return min(most, max(least, value * factors[name]))
 
 
