@@ -14,6 +14,7 @@ pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate
 from calibrate.compression.variant import parse_variant  # noqa: E402 - after the skip
 from calibrate.fit.profile import calibration_of  # noqa: E402
 from calibrate.fit.show import measured_text  # noqa: E402
+from calibrate.measure import fingerprint as fingerprints  # noqa: E402
 from calibrate.measure import session as session_module  # noqa: E402
 from calibrate.measure import steps as steps_module  # noqa: E402
 from calibrate.measure.clock import Repeats  # noqa: E402
@@ -291,6 +292,7 @@ def test_peaks_are_of_the_order_of_a_computer(tmp_path):
     assert 1e5 < measure_disk(tmp_path, 2**20, few).rate < 1e13
     assert list(tmp_path.iterdir()) == []
     assert measure_matmul("fp4", 128, CPU, few) == "no product of fp4 in torch"
+    assert measure_matmul("fp8", 10**6, CPU, few) == "no product of fp8 on cpu: it is emulated"
 
 
 def test_the_fingerprint_names_the_machine_and_its_software():
@@ -299,6 +301,14 @@ def test_the_fingerprint_names_the_machine_and_its_software():
     assert found.threads == torch.get_num_threads()
     assert found.differences(found) == []
     assert str(found.threads) in found.text
+
+
+@pytest.mark.parametrize(("flags", "tiles"), [("avx512f amx_tile amx_int8", True), ("avx2", False)])
+def test_a_cpu_with_tiles_is_another_than_one_without(monkeypatch, flags, tiles):
+    known = torch.backends.cpu.get_cpu_capability()
+    text = f"model name\t: A CPU\nflags\t\t: fpu {flags}\n"
+    monkeypatch.setattr(fingerprints, "_read", lambda _path: text)
+    assert fingerprint(CPU).features == (f"{known}, AMX" if tiles else known)
 
 
 def test_processes_reduce_and_send_and_split_a_batch():
