@@ -313,6 +313,20 @@ def test_the_table_and_the_exit_code_of_a_miss(file, monkeypatch, capsys):
     assert "allowed" not in capsys.readouterr().out
 
 
+def test_no_word_of_the_table_is_cut_where_much_is_shown(file, monkeypatch, capsys):
+    rows = (
+        Row("ttft", "p95", "s", 0.686, (0.5, 0.55, 0.6), 2.625),
+        Row("output tokens", "", "1/s", 2.0, (1.0, 1.01, 0.99), 3.0),
+    )
+    found = Validation((Comparison("85 %", 5.33, 100, rows),), {})
+    monkeypatch.setattr(module, "validate", lambda *_args, **_options: found)
+    assert run_command(monkeypatch, str(file), "--engine", "--tolerance", "10%") == 5
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["load", "by", "profile"]
+    assert lines[-2].split()[-5:] == ["+100.0", "%", "10", "%", "missed"]
+    assert max(map(len, lines)) <= 80
+
+
 def test_the_json_of_a_validation(file, monkeypatch, capsys):
     monkeypatch.setattr(module, "validate", lambda *_args, **_options: FOUND)
     assert run_command(monkeypatch, str(file), "--engine", "--json", "--tolerance", "0.1") == 5
