@@ -59,6 +59,8 @@ def run(  # noqa: PLR0917 - typer's options
     quiet: Quiet = False,
 ) -> str:
     """Measure steps, peaks, links and quality; fit; write profile.json."""
+    if windows == 1:
+        raise InputError("--windows: must be 0 or at least 2, got 1; of one there is no interval")
     from calibrate.fit.results import JOURNAL, write_results  # noqa: PLC0415 - start-up
     from calibrate.measure.hardware import device_named, use_threads  # noqa: PLC0415 - needs torch
     from calibrate.measure.session import calibrate  # noqa: PLC0415 - needs torch

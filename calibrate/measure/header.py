@@ -6,9 +6,9 @@ import datetime as dt
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, PositiveFloat
 
-from calibrate.measure.quantities import Text
+from calibrate.measure.quantities import Count, Number, Text
 from planner.catalog.models import ModelShape
 from planner.spec import Spec
 
@@ -58,9 +58,9 @@ class Fingerprint(Spec):
 
     device: Text
     kind: Literal["gpu", "cpu"]
-    count: PositiveInt
+    count: Count
     memory: PositiveFloat
-    threads: NonNegativeInt
+    threads: Number
     features: str
     clocks: str
     driver: str

@@ -105,6 +105,22 @@ def _parse(line: bytes, path: Path, number: int) -> Record:
         raise InputError(shown) from None
 
 
+def refuse_if_being_written(path: Path) -> None:
+    """Do nothing unless another process writes the measurements at `path`, or nobody may.
+
+    Raises
+    ------
+    InputError
+        If so. Nothing is written, and no file made.
+    """
+    if path.exists():
+
+        def failed(error: OSError) -> InputError:
+            return InputError(Problem(f"must be written, got {error.strerror}", file=str(path)))
+
+        LineFile(path, failed, synced=False).close()
+
+
 class Journal:
     """A file of measurements that is being written; a context manager.
 

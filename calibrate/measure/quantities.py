@@ -11,16 +11,16 @@ from planner.spec import Spec
 
 Text = Annotated[str, Field(min_length=1)]
 #: A duration, from a nanosecond to eleven days. [s]
-Seconds = Annotated[float, Field(ge=1e-9, le=1e6)]
+Seconds = Annotated[float, Field(ge=1e-9, le=1e6, strict=True)]
 #: A standard error as a share of what it is of. [-]
-Spread = Annotated[float, Field(ge=0, le=1e6)]
+Spread = Annotated[float, Field(ge=0, le=1e6, strict=True)]
 #: Tokens cached before a step, and tokens that a step processes.
-Cached = Annotated[int, Field(ge=0, le=10**9)]
-Tokens = Annotated[int, Field(ge=1, le=10**9)]
+Cached = Annotated[int, Field(ge=0, le=10**9, strict=True)]
+Tokens = Annotated[int, Field(ge=1, le=10**9, strict=True)]
 #: Bytes; things that there are some of; things that there may be none of.
-Bytes = Annotated[int, Field(ge=1, le=10**15)]
-Count = Annotated[int, Field(ge=1, le=10**6)]
-Number = Annotated[int, Field(ge=0, le=10**6)]
+Bytes = Annotated[int, Field(ge=1, le=10**15, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10**6, strict=True)]
+Number = Annotated[int, Field(ge=0, le=10**6, strict=True)]
 
 
 class Timed(Spec):

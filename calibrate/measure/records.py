@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from calibrate.measure.hardware_records import BytesRecord, MatmulRecord, ParallelRecord
 from calibrate.measure.header import Header
@@ -13,6 +13,7 @@ from calibrate.measure.stretches import ServedRecord
 from planner.catalog.coefficients import Coefficient
 from planner.latency.settings import Settings
 from planner.spec import Spec
+from planner.units import CountOrZero  # noqa: TC001 - pydantic reads it
 
 if TYPE_CHECKING:
     from calibrate.measure.points import StepPoint
@@ -39,8 +40,8 @@ class VariantRecord(Spec):
     variant: Text
     settings: Settings
     unsupported: str | None = None
-    weight_bytes: NonNegativeInt = 0
-    parameters: NonNegativeInt = 0
+    weight_bytes: CountOrZero = 0
+    parameters: CountOrZero = 0
 
     @property
     def key(self) -> str:
@@ -111,9 +112,9 @@ class MemoryRecord(Spec):
 
     kind: Literal["memory"] = "memory"
     variant: Text
-    weights: NonNegativeInt
-    kv_cache: NonNegativeInt
-    peak: NonNegativeInt | None
+    weights: CountOrZero
+    kv_cache: CountOrZero
+    peak: CountOrZero | None
 
     @property
     def key(self) -> str:

@@ -15,7 +15,7 @@ from calibrate.compression.variant import Variant, parse_variant
 from calibrate.measure.device_tasks import hardware_tasks, link_tasks
 from calibrate.measure.fingerprint import fingerprint
 from calibrate.measure.header import Header
-from calibrate.measure.journal import Journal
+from calibrate.measure.journal import Journal, refuse_if_being_written
 from calibrate.measure.points import shuffled, spread
 from calibrate.measure.records import QualityRecord, VariantRecord, step_key
 from calibrate.measure.serving import measure_served
@@ -23,13 +23,13 @@ from calibrate.measure.steps import (
     Loaded,
     first_steps,
     fits_model,
-    free_memory,
     measure_memory,
     measure_point,
     release,
 )
 from calibrate.measure.stretches import served_key
 from calibrate.measure.tasks import Task, why_left_out, work_through
+from calibrate.models.free_memory import free_memory
 from calibrate.models.load import load_model
 from calibrate.quality.perplexity import coefficients, quality, reference
 from planner.catalog.models import ModelShape
@@ -87,6 +87,7 @@ def calibrate(plan: Plan, path: Path, advance: Callable[[float], None]) -> Outco
     if not plan.variants:
         raise InputError("must have a variant to measure, got none; give one, as bf16")
     variants = [parse_variant(name) for name in plan.variants]
+    refuse_if_being_written(path)  # before a model is loaded
     base = _load_base(variants[0], plan)
     header = Header(
         created=dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),

@@ -14,11 +14,12 @@ from calibrate.measure.clock import in_turns
 from calibrate.measure.hardware import timer
 from calibrate.measure.points import StepPoint
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
+from calibrate.models.free_memory import free_memory
 from calibrate.models.runner import Runner
 from calibrate.scheduling import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from calibrate.compression.variant import Variant
     from calibrate.measure.clock import Repeats
@@ -185,20 +186,6 @@ def measure_memory(loaded: Loaded, point: StepPoint) -> MemoryRecord:
         kv_cache=runner.kv_bytes,
         peak=torch.cuda.max_memory_allocated(device) - before + weights if cuda else None,
     )
-
-
-def free_memory(device: torch.device) -> float:
-    """Return the memory that is free now [B]."""
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    lines = _meminfo()
-    return lines["MemAvailable"]
-
-
-def _meminfo() -> Mapping[str, float]:
-    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - a file of the kernel
-        rows = [line.split() for line in file]
-    return {row[0].rstrip(":"): float(row[1]) * 1024 for row in rows}
 
 
 def release() -> None:

@@ -135,6 +135,7 @@ simulation: {warmup: 0 s, replications: 2}
         (("show", "assume"), "did you mean 'assumed'?"),
         (("frob",), "No such command 'frob'. See planner calibrate --help"),
         (("run", "--minutes", "-1"), "See planner calibrate run --help"),
+        (("run", "--windows", "1"), "--windows: must be 0 or at least 2, got 1"),
         (("run", "--name", " "), "'--name': must not be empty"),
         (("fit", "m.jsonl", "--name", ""), "'--name': must not be empty"),
         (("fit", "m.csv", "--scenario", "chatbot", "--hold", "overlap=nan"), "got 'overlap=nan'"),

@@ -23,6 +23,7 @@ EVERYTHING = synthetic.SHARED | synthetic.REREAD | synthetic.SPEEDUPS
 SAMPLES = {"seconds": 0.1, "spread": 0.0, "samples": [0.1]}
 STEP = {"kind": "step", "variant": "fp32", "decode": [8], **SAMPLES}
 STRETCH = {"steps": [{"decode": [8]}], "seconds": 0.1}
+MEMORY = {"kind": "memory", "variant": "fp32", "weights": 1, "kv_cache": 1, "peak": None}
 SERVED = {"kind": "served", "variant": "fp32", "clients": 1, "reference": 0.1}
 
 
@@ -45,6 +46,10 @@ def written(folder, *lines, **header):
         ({**STEP, "seconds": float("nan")}, "step.seconds"),
         ({**STEP, "reference": 1e-320}, "step.reference"),
         ({**STEP, "spread": float("inf")}, "step.spread"),
+        ({**STEP, "decode": [True]}, "step.decode.0: must be valid, got True"),
+        ({**STEP, "seconds": True}, "step.seconds: must be valid, got True"),
+        ({**SERVED, "stretches": [], "clients": True}, "served.clients: must be valid, got True"),
+        ({**MEMORY, "weights": True}, "memory.weights: must be valid, got True"),
         ({**SERVED, "stretches": [{**STRETCH, "steps": []}]}, "served.stretches.0.steps"),
         ({**SERVED, "stretches": [{**STRETCH, "steps": [{}]}]}, "served.stretches.0.steps"),
         ({**SERVED, "stretches": [{**STRETCH, "seconds": 0}]}, "served.stretches.0.seconds"),

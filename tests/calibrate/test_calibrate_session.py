@@ -25,6 +25,7 @@ from calibrate.measure.hardware import (  # noqa: E402
     measure_matmul,
     measure_memory_bandwidth,
 )
+from calibrate.measure.journal import Journal  # noqa: E402
 from calibrate.measure.links import measure_links, measure_split  # noqa: E402
 from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: E402
 from calibrate.measure.points import StepPoint, grid  # noqa: E402
@@ -229,6 +230,16 @@ def test_a_base_that_is_compressed_is_refused(tmp_path):
 def test_a_plan_without_variants_is_refused(tmp_path):
     with pytest.raises(InputError, match="must have a variant to measure, got none"):
         calibrate(plan(), tmp_path / "m.jsonl", ignore)
+
+
+def test_a_second_process_is_refused_before_it_loads_a_model(measured, monkeypatch):
+    path, outcome, _ = measured
+    monkeypatch.setattr(session_module, "load_model", None)
+    with (
+        Journal(path, outcome.measured.header),
+        pytest.raises(InputError, match="must be written by one process, got a second"),
+    ):
+        calibrate(plan("fp32"), path, ignore)
 
 
 def test_a_model_that_memory_does_not_hold_is_a_clear_error(tmp_path, monkeypatch):
