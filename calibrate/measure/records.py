@@ -13,7 +13,7 @@ from calibrate.measure.stretches import ServedRecord
 from planner.catalog.coefficients import Coefficient
 from planner.latency.settings import Settings
 from planner.spec import Spec
-from planner.units import CountOrZero  # noqa: TC001 - pydantic reads it
+from planner.units import CountOrZero
 
 if TYPE_CHECKING:
     from calibrate.measure.points import StepPoint

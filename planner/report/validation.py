@@ -57,7 +57,7 @@ def render_comparisons(
         below.add_row(name, Text(said))
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, no_color=True, highlight=False, markup=False)
-    if console.measure(table).maximum > WIDTH:
+    if console.measure(table, options=console.options.update(width=2 * WIDTH)).maximum > WIDTH:
         table.padding = (0, 1, 0, 0)
     console.print(table, Text(), below)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
