@@ -153,7 +153,7 @@ def difference_of(scenario: Scenario, found: Recommendation | None) -> tuple[Any
 
 
 def context_of(
-    scenario: Scenario, search: Search, profile: Profile, command: str, parts: Parts
+    scenario: Scenario, search: Search, profile: Profile | None, command: str, parts: Parts
 ) -> PlanContext:
     """Return what was asked."""
     classes = scenario.class_objectives()
@@ -164,7 +164,7 @@ def context_of(
     try:
         line = profile_line(build_system(shown, profile), advise=len(devices_of(search)) == 1)
     except InputError:  # today's fleet need not be possible
-        line = f"profile {profile.name!r} of {profile.created}"
+        line = f"profile {profile.name!r} of {profile.created}" if profile else "profiles fitted"
     return PlanContext(
         command=command,
         tool_version=__version__,
@@ -213,7 +213,7 @@ def notices_of(scenario: Scenario, search: Search, found: list[Verified]) -> lis
             "nobody measured the quality of these settings; `planner calibrate quality` does, and "
             "--max-quality-loss keeps to those that are known"
         )
-    if found and found[0].entry.unmeasured and not search.drawn:
+    if found and found[0].entry.unmeasured and not found[0].drawn:
         notices.append("coefficients are assumed: the probability is that of the simulation alone")
     notices += _overstated(search, found[0]) if found else []
     return notices

@@ -16,7 +16,7 @@ from planner.scenario.fleet import Event
 from planner.simulation.kernels.compiled import CACHE_FOLDER
 from planner.simulation.run import run_llm
 from planner.simulation.saturation import saturation_per_replica
-from planner.simulation.system import build_system
+from planner.simulation.system import build_system, scenario_profile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,14 +59,14 @@ class Evaluator:
     ----------
     workload : Workload
         Traffic and objectives.
-    profile : Profile
-        Of the scenario.
+    profile : Profile or None
+        Of the scenario; None for the one that is fitted to each device.
     known : mapping of str to JSON values
         Evaluations by key, from earlier runs.
     """
 
     def __init__(
-        self, workload: Workload, profile: Profile, known: Mapping[str, Any] | None = None
+        self, workload: Workload, profile: Profile | None, known: Mapping[str, Any] | None = None
     ) -> None:
         self.workload = workload
         self.profile = profile
@@ -97,9 +97,10 @@ class Evaluator:
         if key not in self._systems:
             if len(self._systems) > 64:
                 self._systems.clear()
-            profile = changed_profile(self.profile, dict(variation.coefficients))
             scenario = candidate.scenario(self.workload.scenario, 1)
-            self._systems[key] = build_system(scenario, profile)
+            profile = self.profile or scenario_profile(scenario)
+            varied = changed_profile(profile, dict(variation.coefficients))
+            self._systems[key] = build_system(scenario, varied)
         return self._systems[key]
 
     def saturation(self, candidate: Candidate) -> float:

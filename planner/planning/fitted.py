@@ -1,16 +1,27 @@
-"""Fitted profiles that could stand in place of the assumed one, device by device."""
+"""Profiles fitted to measurements in a search: each device by its own, or told of as advice."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.catalog.fitted import FITTED
+from planner.scenario.service import LlmService
 from planner.simulation.provenance import fitted_profile
-from planner.simulation.system import build_system
+from planner.simulation.system import build_system, scenario_profile
 
 if TYPE_CHECKING:
+    from planner.catalog.profile import Profile
     from planner.planning.answer import Parts
     from planner.planning.search import Search
     from planner.scenario.model import Scenario
+
+
+def common_profile(scenario: Scenario) -> Profile | None:
+    """Return the profile of all candidates; None where each device has the one fitted to it."""
+    service = scenario.service
+    if isinstance(service, LlmService) and service.profile == FITTED:
+        return None
+    return scenario_profile(scenario)
 
 
 def devices_of(search: Search) -> set[str]:
@@ -19,21 +30,25 @@ def devices_of(search: Search) -> set[str]:
 
 
 def fitted_notices(scenario: Scenario, search: Search, parts: Parts) -> list[str]:
-    """Return the fitted profile of each type of device in the plan and the alternatives.
+    """Return the profile of each type of device in the plan and the alternatives.
 
-    Where the search has one type alone, the line on the profile says it.
+    With the assumed profile that is the fitted one that could stand in its place. Where the search
+    has one type alone, the line on the profile says it.
     """
-    best = parts.recommendation
+    best, common = parts.recommendation, search.runner.setup.profile
     if best is None or len(devices_of(search)) == 1:
         return []
-    named = {}
+    named: dict[str, dict[str, None]] = {}
     for each in (best.option, *parts.alternatives):
-        candidate = each.candidate
-        if candidate.device_name not in named:
-            system = build_system(candidate.scenario(scenario, 1), search.runner.setup.profile)
-            named[candidate.device_name] = fitted_profile(system)
-    known = [f"{name} for {device}" for device, name in named.items() if name]
-    if not known:
+        system = build_system(each.candidate.scenario(scenario, 1), common)
+        name = fitted_profile(system) if common else system.profile.name
+        if name:
+            named.setdefault(name, {})[system.device.name] = None
+    if not named:
         return []
-    said = f"profiles fitted to measurements: {', '.join(known)}"
-    return [f"{said}; each plans for its own device: service.profile with --device"]
+    listed = ", ".join(f"{name} for {' and '.join(devices)}" for name, devices in named.items())
+    if common:
+        advice = f"service.profile: {FITTED} plans each device by its own"
+        return [f"profiles fitted to measurements: {listed}; {advice}"]
+    beside = "; speeds that are assumed stand beside measured ones" if "assumed" in named else ""
+    return [f"profiles: {listed}{beside}"]

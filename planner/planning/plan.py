@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from planner.catalog.fitted import FITTED
+from planner.catalog.profile import load_profile
 from planner.errors import InputError, Problem
 from planner.latency.parallel import check_served
 from planner.limits import check_memory, check_window
@@ -24,7 +26,7 @@ from planner.planning.candidate import candidate_of
 from planner.planning.constraints import constraints_of
 from planner.planning.describe import option
 from planner.planning.entries import BEYOND, SLOW, bounded
-from planner.planning.fitted import fitted_notices
+from planner.planning.fitted import common_profile, fitted_notices
 from planner.planning.result import Counts, Plan
 from planner.planning.runner import Runner, Setup
 from planner.planning.search import KEEP, Search
@@ -34,7 +36,7 @@ from planner.planning.workload import Workload
 from planner.scenario.dump import scenario_json
 from planner.scenario.plan import PlanSpec
 from planner.scenario.service import LlmService
-from planner.simulation.system import scenario_profile, scenario_shape
+from planner.simulation.system import scenario_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,11 +97,11 @@ def plan(
     spec = spec or scenario.plan or PlanSpec()
     _check(scenario)
     check_served(scenario_shape(scenario))
-    profile = scenario_profile(scenario)
+    profile = common_profile(scenario)
     constraints = constraints_of(scenario, spec)
     workload = Workload(scenario, objectives_of(scenario))
     _check_size(scenario, workload)
-    space = candidates(scenario, spec, profile)
+    space = candidates(scenario, spec, profile or load_profile("assumed"))
     kept = Store(store or cached(workload.digest), read=resume)
     runner = partial(Runner, store=kept, jobs=jobs or _cores(), backend=backend)
     with runner(_setup(workload, profile), scheduler=scheduler).started() as running:
@@ -158,11 +160,12 @@ def objectives_of(scenario: Scenario) -> tuple[tuple[int | None, Objective], ...
     )
 
 
-def _setup(workload: Workload, profile: Profile) -> Setup:
+def _setup(workload: Workload, profile: Profile | None) -> Setup:
     texts = [f"{klass}:{each.text}" for klass, each in workload.objectives]
     scenario = scenario_json(workload.scenario)
     scenario.pop("plan", None)
-    content = repr((workload.digest, texts, scenario, profile.model_dump_json()))
+    numbers = profile.model_dump_json() if profile else FITTED
+    content = repr((workload.digest, texts, scenario, numbers))
     return Setup(workload, profile, hashlib.sha256(content.encode()).hexdigest())
 
 

@@ -34,14 +34,14 @@ class Setup:
     ----------
     workload : Workload
         Traffic and objectives.
-    profile : Profile
-        Of the scenario.
+    profile : Profile or None
+        Of the scenario; None for the one that is fitted to each device.
     digest : str
         Identifies both.
     """
 
     workload: Workload
-    profile: Profile
+    profile: Profile | None
     digest: str
 
 

@@ -128,7 +128,7 @@ def _coefficients(
     evaluator: Evaluator, candidate: Candidate
 ) -> tuple[list[str], dict[str, tuple[float, float]]]:
     system = evaluator.system(candidate)
-    known = errors(evaluator.profile, system.device)
+    known = errors(system.profile, system.device)
     used = [each.name for each in system.step.provenance if each.value]
     return [name for name in COEFFICIENTS if name in used], known
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from planner.catalog.devices import Device
+    from planner.catalog.profile import Profile
     from planner.planning.candidate import Candidate
     from planner.planning.entries import Entry
     from planner.planning.evaluation import Evaluator
@@ -49,6 +50,8 @@ class Verified:
         Its replications, where they are independent.
     traffic_share : float
         Share of the traffic that was simulated, replications included.
+    drawn : int
+        Draws of the profile's coefficients that the probabilities are averaged over.
     """
 
     entry: Entry
@@ -58,6 +61,7 @@ class Verified:
     outcomes: tuple[float, ...]
     spread: tuple[Found, ...] = ()
     traffic_share: float = 1.0
+    drawn: int = 0
 
 
 @dataclass
@@ -71,7 +75,7 @@ class Verifier:
     """
 
     runner: Runner
-    _draws: dict[str, list[tuple[tuple[str, float], ...]]] = field(default_factory=dict)
+    _draws: dict[tuple[str, str], list[tuple[tuple[str, float], ...]]] = field(default_factory=dict)
 
     @property
     def drawn(self) -> int:
@@ -89,11 +93,10 @@ class Verifier:
             return Verified(entry, replicas, found, 0.0, none, spread)
         each = found.probabilities()
         likely = joint(each)
-        if found.holds:
-            shifts = self._shifts(candidate, replicas)
-            if shifts:
-                likely, each = _over_draws(found, shifts)
-        return Verified(entry, replicas, found, likely, each, spread)
+        shifts = self._shifts(candidate, replicas) if found.holds else []
+        if shifts:
+            likely, each = _over_draws(found, shifts)
+        return Verified(entry, replicas, found, likely, each, spread, drawn=len(shifts))
 
     def _replications(self, candidate: Candidate, replicas: int, level: Level) -> tuple[Found, ...]:
         """Simulate replications in parallel, more of them for as long as they leave doubt.
@@ -116,9 +119,10 @@ class Verifier:
         """Return, for each draw of the coefficients, what it adds to each objective's ratio."""
         level = self.runner.setup.workload.levels[1]._replace(replications=1)
         seed = self.runner.setup.workload.scenario.simulation.seed
-        name = candidate.device_name
+        profile, device = next(iter(self.runner.map(numbers_of, [(candidate, (candidate,))])))
+        name = profile.name, device.name
         if name not in self._draws:
-            self._draws[name] = draws(self.runner.setup.profile, self._device(candidate), seed)
+            self._draws[name] = draws(profile, device, seed)
         if not self._draws[name]:
             return []
         variations = [Variation(), *(Variation(coefficients=d) for d in self._draws[name])]
@@ -126,10 +130,6 @@ class Verifier:
         rows = [(candidate, (candidate, replicas, level, 0, each)) for each in variations]
         plain, *drawn = self.runner.map(replicate, rows)
         return [moved(each, plain) for each in drawn]
-
-    def _device(self, candidate: Candidate) -> Device:
-        found: Device = next(iter(self.runner.map(device_of, [(candidate, (candidate,))])))
-        return found
 
 
 def moved(found: Found, plain: Found) -> tuple[float, ...]:
@@ -142,9 +142,10 @@ def replicate(evaluator: Evaluator, *args: object) -> Found:
     return evaluator.replicate(*args)  # type: ignore[arg-type]
 
 
-def device_of(evaluator: Evaluator, candidate: Candidate) -> Device:
-    """Return the device of a candidate."""
-    return evaluator.system(candidate).device
+def numbers_of(evaluator: Evaluator, candidate: Candidate) -> tuple[Profile, Device]:
+    """Return the profile and the device of a candidate."""
+    system = evaluator.system(candidate)
+    return system.profile, system.device
 
 
 def _over_draws(found: Found, shifts: Sequence[Sequence[float]]) -> tuple[float, tuple[float, ...]]:

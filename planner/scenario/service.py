@@ -55,8 +55,10 @@ class LlmService(Spec):
     engine : Engine
         Limits and scheduler of each replica.
     profile : str
-        Coefficients of the step time: a name in the catalogue or a path to a profile.json,
-        relative to the scenario.
+        Coefficients of the step time: a name in the catalogue, a path to a profile.json, relative
+        to the scenario, or ``fitted``: of each device the packaged one that was fitted to
+        measurements of vLLM there, with models of the same kind and weights of the same format;
+        ``assumed`` where there is none.
     network : float
         One-way network and proxy time, added to the transfer of each request. [s]
     before, after : tuple of Stage

@@ -5,16 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from planner.catalog.profile import PACKAGED, load_profile
+from planner.catalog.fitted import fitted_to
 from planner.latency.memory import GIB
 
 if TYPE_CHECKING:
     from planner.catalog.profile import Evidence
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
-
-#: Formats of 16 bits, which run the same kernels at the same peak.
-SIXTEEN = {"bf16", "fp16"}
 
 
 def served_by(scenario: Scenario, system: System | None) -> str:
@@ -90,26 +87,14 @@ def profile_line(system: System | None, *, advise: bool = False) -> str:
 def fitted_profile(system: System) -> str:
     """Return the packaged profile that could stand in place of the assumed one; empty for none.
 
-    One of the same engine on the same device, fitted to models of the same kind in the same format
-    of weights (both of 16 bits count as one). Of several the one that was fitted to the very model
-    comes first, then that fitted to the most measurements.
+    See :func:`~planner.catalog.fitted.fitted_to`.
     """
-    if system.profile.device != "any":
+    profile = system.profile
+    if profile.device != "any":
         return ""
     weights = system.service.settings.weights
-    formats = SIXTEEN if weights in SIXTEEN else {weights}
-    found = {}
-    for each in map(load_profile, PACKAGED):
-        evidence = each.evidence
-        if evidence is None or (each.device, each.engine) != (
-            system.device.name,
-            system.profile.engine,
-        ):
-            continue
-        if system.shape.kernels in evidence.kernels and formats & set(evidence.formats):
-            rows = max(errors.n for errors in evidence.in_sample.values())
-            found[each.name] = (system.shape.name in evidence.models, rows)
-    return max(found, key=lambda name: found[name], default="")
+    found = fitted_to(system.device.name, profile.engine, system.shape, weights)
+    return found.name if found else ""
 
 
 def _fitted(evidence: Evidence) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from planner.catalog.catalogue import find_device, find_model
+from planner.catalog.fitted import FITTED, fitted_to
 from planner.catalog.hf_config import from_hf_config
 from planner.catalog.profile import PACKAGED, load_profile
 from planner.errors import InputError, Problem
@@ -212,16 +213,19 @@ def _check_ends(step: StepTime) -> None:
 
 
 def scenario_profile(scenario: Scenario) -> Profile:
-    """Return the profile that `scenario` names.
+    """Return the profile that `scenario` names, or that is fitted to its device.
 
     Raises
     ------
     InputError
         If there is none of that name, or the service is no LLM.
     """
-    service = scenario.service
-    if not isinstance(service, LlmService):
+    service, fleet = scenario.service, scenario.fleet
+    if not isinstance(service, LlmService) or fleet is None:
         raise InputError(Problem("must be an LLM on a fleet", "service"))
+    if service.profile == FITTED:
+        shape = scenario_shape(scenario)
+        return _at("fleet.device", lambda: _fitted(fleet, shape, service.settings.weights))
     return _at("service.profile", lambda: _profile(service, scenario.base_dir))
 
 
@@ -253,6 +257,17 @@ def _device(fleet: Fleet, profile: Profile) -> Device:
     if fleet.device == FROM_PROFILE:
         return profile.measured_device()
     return find_device(fleet.device) if isinstance(fleet.device, str) else fleet.device
+
+
+def _fitted(fleet: Fleet, shape: ModelShape, weights: str) -> Profile:
+    """Return the profile fitted to the fleet's device, or the assumed one where there is none."""
+    assumed = load_profile("assumed")
+    if fleet.device == FROM_PROFILE:
+        message = f"must be the name of a device where service.profile is {FITTED!r}, got"
+        raise InputError(f"{message} {FROM_PROFILE!r}: each profile has a device of its own")
+    if not isinstance(fleet.device, str):
+        return assumed  # written out: it may share no more than the name
+    return fitted_to(find_device(fleet.device).name, assumed.engine, shape, weights) or assumed
 
 
 def _profile(service: LlmService, folder: Path) -> Profile:
