@@ -94,7 +94,7 @@ class Study:
                     f"{_short(each.value)} ({_short(each.low)} to {_short(each.high)})"
                     for each in (found.perplexity, found.ratio)
                 ]
-                cells.append(f"{found.agreement.value:.1%}")
+                cells.append(f"{100 * found.agreement.value:.1f} %")
             lines.append(f"| `{row.variant}` | {size} | {' | '.join(cells)} |")
         return "\n".join(lines) + "\n"
 
