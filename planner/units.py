@@ -170,6 +170,7 @@ COMPUTE = Quantity(
 )  # fmt: skip
 PRICE = Quantity("a price", {"/h": 1.0, "/d": 1 / 24, "/month": 1 / 730}, ("/h", "/month"), "$")
 POWER = Quantity("a power", {"W": 1.0, "kW": 1e3}, ("W", "kW"))
+QUANTITIES = (DURATION, RATE, SIZE, BANDWIDTH, COMPUTE, PRICE, POWER)
 
 
 def _short(value: float) -> str:

@@ -55,9 +55,11 @@ class Scenario(Spec):
     Parameters
     ----------
     schema_version : int
-        1.
-    name, description : str
-        What it is called and about.
+        Version of the format.
+    name : str
+        What it is called in output.
+    description : str
+        What it is about, for readers.
     traffic : Traffic
         Requests: when they come and how long they are.
     service : LlmService or StagesService

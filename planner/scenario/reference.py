@@ -20,7 +20,7 @@ Every key of a scenario file, made from the models that read it by
 `planner schema --markdown > docs/scenario-reference.md`. The JSON Schema of the same models is
 `planner schema`; editors complete and check with it.
 
-Quantities are written with their unit, as `200 ms`; `[s]` in a meaning is the unit of a default.
+Quantities are written with their unit, as `200 ms`; `[s]` in a meaning is the unit inside.
 `--set` and `--vary` name a key by its path from the top, as `fleet.replicas`.
 """
 #: A name of Python in a docstring, as :class:`RequestClass`.

@@ -8,12 +8,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from planner.scenario.model import Scenario
+from planner.units import QUANTITIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: A parameter in a NumPy docstring: names, type, and the indented lines below.
 _PARAMETER = re.compile(r"^(\S[^\n:]*?)(?: : [^\n]*)?\n((?:[ ]+[^\n]*\n?)+)", re.MULTILINE)
+#: Quantities by the pattern of their spelling in a file.
+_QUANTITIES = {each.schema()["pattern"]: each for each in QUANTITIES}
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -22,6 +25,7 @@ def scenario_schema() -> dict[str, Any]:
     schema = {"$schema": _DRAFT, **Scenario.model_json_schema(mode="validation")}
     for node in [schema, *schema["$defs"].values()]:
         _describe(node)
+        _spell_defaults(node)
     for union in _unions(schema):  # a kind has a default in Python, but tells members apart here
         union["required"] = [union["discriminator"]["propertyName"]]
     return schema
@@ -43,6 +47,14 @@ def _describe(node: dict[str, Any]) -> None:
         for name in match[1].split(", "):
             if name in node.get("properties", {}):
                 node["properties"][name]["description"] = " ".join(match[2].split())
+
+
+def _spell_defaults(node: dict[str, Any]) -> None:
+    """Give defaults of quantities their units, as a file has to write them."""
+    for each in node.get("properties", {}).values():
+        quantity = _QUANTITIES.get(each.get("pattern"))
+        if quantity is not None and "default" in each:
+            each["default"] = quantity.text(each["default"])
 
 
 def _unions(node: object) -> Iterator[dict[str, Any]]:

@@ -39,6 +39,18 @@ def test_the_committed_schema_is_the_one_that_the_models_generate():
     assert json.loads(committed) == scenario_schema()
 
 
+def test_a_default_is_what_a_file_may_say():
+    schema = scenario_schema()
+    nodes = [schema, *schema["$defs"].values()]
+    keys = [each for node in nodes for each in node.get("properties", {}).values()]
+    known = [each for each in keys if each.get("default") is not None]
+    for each in known:
+        jsonschema.Draft202012Validator({**each, "$defs": schema["$defs"]}).validate(
+            each["default"]
+        )
+    assert {"60 s", "256 MiB", "2 GB/s"} <= {str(each["default"]) for each in known}
+
+
 @pytest.mark.parametrize("name", list_bundled())
 def test_a_bundled_scenario_points_at_the_schema_matches_it_and_loads(name):
     path = bundled_folder() / f"{name}.yaml"
