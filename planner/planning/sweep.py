@@ -8,7 +8,7 @@ that differ in the fleet alone see the same requests, so that their differences 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from planner import __version__
@@ -20,10 +20,14 @@ from planner.planning.kept import Kept, code_digest, digest, files_digest
 from planner.planning.knobs import knob_of
 from planner.planning.processes import processes
 from planner.scenario.document import read_text
+from planner.scenario.dump import scenario_json
 from planner.scenario.reader import read_scenario
+from planner.scenario.service import StagesService
+from planner.simulation.provenance import model_provenance
+from planner.simulation.system import build_system
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -57,6 +61,10 @@ class Sweep:
         Command line.
     rate : float or None
         Mean rate of requests of the scenario as it is; None for closed loops. [1/s]
+    base : mapping
+        The scenario as it is, resolved.
+    provenance : mapping
+        Where its numbers come from; empty where it cannot be served as it is.
     """
 
     title: str
@@ -65,6 +73,8 @@ class Sweep:
     today: tuple[int | None, ...] = ()
     command: str = ""
     rate: float | None = None
+    base: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat row for each cell: the varied keys, then columns with their units."""
@@ -84,6 +94,8 @@ class Sweep:
             "command": self.command,
             "scenario": self.title,
             "requests_per_s": self.rate,
+            "base": dict(self.base),
+            "provenance": dict(self.provenance),
             "vary": [
                 {
                     "key": axis.key,
@@ -189,7 +201,26 @@ def sweep_source(
         for k in range(len(points))
     )
     places = tuple(today(source, axis) for axis in axes)
-    return Sweep(scenario.name, axes, cells, places, command, _rate(scenario))
+    return Sweep(
+        scenario.name,
+        axes,
+        cells,
+        places,
+        command,
+        _rate(scenario),
+        scenario_json(scenario),
+        _provenance(scenario),
+    )
+
+
+def _provenance(scenario: Scenario) -> dict[str, Any]:
+    """Return where the numbers of a scenario come from; empty where it cannot be served so."""
+    if isinstance(scenario.service, StagesService):
+        return {}
+    try:
+        return model_provenance(build_system(scenario))
+    except InputError:  # what is varied may mend it
+        return {}
 
 
 def _rate(scenario: Scenario) -> float | None:

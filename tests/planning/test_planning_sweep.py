@@ -263,3 +263,11 @@ def test_progress_rises_to_the_whole(small):
     sweep(small, ["fleet.replicas=1:4"], jobs=1, progress=shares.append)
     assert np.all(np.diff(shares) > 0)
     assert (shares[0], shares[-1]) == (0, 1)
+
+
+def test_a_scenario_that_cannot_be_served_as_it_is_has_no_provenance(tmp_path):
+    (tmp_path / "s.yaml").write_text(LLM.replace("H100-SXM-80GB", "T4"))
+    found = sweep(tmp_path / "s.yaml", ["fleet.device=H100-SXM-80GB,T4"]).to_json()
+    assert [each["error"] is None for each in found["cells"]] == [True, False]
+    assert found["provenance"] == {}
+    assert found["base"]["fleet"]["device"] == "T4"

@@ -239,11 +239,51 @@ def test_runs_stand_side_by_side(run, tmp_path, folder):
         assert said in text
 
 
+def test_numbers_that_runs_share_have_one_row_and_others_one_each(run, tmp_path, folder):
+    other = simulated(folder / "h200", LLM, "fleet.device=H200-SXM-141GB")
+    known = [json.loads((each / "summary.json").read_text())["provenance"]["numbers"]
+             for each in (run, other)]  # fmt: skip
+    assert planner("report", run, other, "--tables", tmp_path / "t").code == 0
+    with (tmp_path / "t" / "sources.csv").open() as file:
+        rows = [(row["number"], row["source"]) for row in csv.DictReader(file)]
+    both = [*known[0], *known[1]]
+    distinct = {json.dumps(each): (each["name"], each["source"]) for each in both}
+    assert sorted(rows) == sorted(distinct.values())
+    assert len(known[0]) < len(rows) < len(both)
+
+
+def test_of_runs_that_cost_the_same_to_the_cent_the_busiest_is_named(run, tmp_path, folder):
+    busy = simulated(folder / "busy", LLM, "traffic.arrivals.rate=20 req/s")
+    three = simulated(folder / "three", LLM, "fleet.replicas=3")
+    content = json.loads((run / "summary.json").read_text())
+    content["cost"]["usd_per_hour"] -= 1e-12
+    (tmp_path / "small.json").write_text(json.dumps(content))
+    texts = Page(page_of(tmp_path, tmp_path / "small.json", busy, three)).texts
+    assert any(each.startswith("The cheapest of them: busy, $") for each in texts)
+
+
 def test_runs_that_cost_the_same_are_not_drawn_by_cost(run, tmp_path, folder):
     other = simulated(folder / "later", LLM, "simulation.warmup=11 s", "traffic.duration=33 s")
     page = Page(page_of(tmp_path, run, other))
     assert "cost_latency" not in page.ids
     assert any(each.startswith("Each of them costs $") for each in page.texts)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "said"),
+    [
+        ("ttft:p95<5s", "The objective is met"),
+        ("ttft:p95<5s; tpot:p95<5s", "Both objectives are met"),
+        ("ttft:p95<5s; tpot:p95<5s; e2e:p95<50s", "All 3 objectives met"),
+    ],
+)
+def test_the_answer_counts_objectives_as_people_do(run, tmp_path, objectives, said):
+    content = json.loads((run / "summary.json").read_text())
+    (one,) = content["objectives"]
+    content["objectives"] = [{**one, "objective": each} for each in objectives.split("; ")]
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    assert planner("report", tmp_path / "run.json", "-o", tmp_path / "r.md").code == 0
+    assert f"**✓ {said}**" in (tmp_path / "r.md").read_text()
 
 
 def test_without_objectives_no_title_promises_them(tmp_path):

@@ -121,8 +121,8 @@ def test_what_cannot_be_had_says_why_and_what_can(document):
     found = document(recommendation=None, infeasible=why, pareto=[], alternatives=[], today=None)
     assert found.answer.text == "No plan meets what was asked"
     assert found.answer.sentences == (
-        "$4/h buys 2 replicas",
-        "--max-cost '$8/h' would buy 4 x H100-SXM-80GB TP2, $8.00/h.",
+        "What stands in the way: $4/h buys 2 replicas.",
+        "What would do: --max-cost '$8/h' buys 4 x H100-SXM-80GB TP2, $8.00/h.",
     )
     assert table(found, "nearest")[0][-1] == "--max-cost '$8/h'"
     assert "No plan" in render_html(found)

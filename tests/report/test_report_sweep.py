@@ -5,7 +5,7 @@ import json
 import pytest
 from command_line import LLM, planner, refused
 
-from planner.report.document import Chart, Explorer, Table
+from planner.report.document import Chart, Explorer, Listing, Table
 from planner.report.html.render import embedded_json, render_html
 from planner.report.pages.choose import document_of
 
@@ -36,7 +36,8 @@ def block(document, kind):
 
 def test_every_cell_is_a_row_and_a_position_of_the_sliders(document, stored):
     cells = json.loads((stored / "sweep.json").read_text())["cells"]
-    table, sliders = block(document, Table), block(document, Explorer)
+    (table, _) = [each for each in document.blocks() if isinstance(each, Table)]
+    sliders = block(document, Explorer)
     assert len(table.rows) == len(sliders.results) == len(cells) == 8
     assert [len(axis.values) for axis in sliders.axes] == [4, 2]
     for row, (at, results) in zip(table.rows, sliders.results.items(), strict=True):
@@ -44,6 +45,18 @@ def test_every_cell_is_a_row_and_a_position_of_the_sliders(document, stored):
         assert [cell.text for cell in row[:2]] == [
             axis.values[k] for axis, k in zip(sliders.axes, at, strict=True)
         ]
+
+
+def test_the_numbers_of_the_scenario_as_it_is_have_their_sources(document, stored):
+    content = json.loads((stored / "sweep.json").read_text())
+    numbers = content["provenance"]["numbers"]
+    (table,) = [each for each in document.blocks() if isinstance(each, Table) and each.folded]
+    assert [(row[0].text, row[3].text) for row in table.rows] == [
+        (each["name"], each["source"]) for each in numbers
+    ]
+    (listing,) = [each for each in document.blocks() if isinstance(each, Listing) and each.folded]
+    assert "replicas: 2" in listing.text
+    assert content["base"]["fleet"]["replicas"] == 2
 
 
 def test_sliders_start_at_the_scenario_as_it_is(document):
@@ -74,6 +87,22 @@ def test_latency_against_load_has_the_rate_of_today(document):
     both = zip(curves["p95 replicas 2"].values(), curves["p99 replicas 2"].values(), strict=True)
     assert all(p95 <= p99 for p95, p99 in both)
     assert drawn["bounds"] == [("ttft:p95<5s", 5.0)]
+
+
+def test_a_chart_says_how_many_settings_it_leaves_out(stored, tmp_path):
+    content = json.loads((stored / "sweep.json").read_text())
+    ours = content["vary"][1]
+    ours["values"] = list(range(1, 7))
+    content["cells"] = [
+        {**cell, "values": {**cell["values"], ours["key"]: replicas}}
+        for cell in content["cells"][::2]
+        for replicas in ours["values"]
+    ]
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    titles = [each.title for each in document_of([tmp_path / "sweep.json"]).blocks()
+              if isinstance(each, Chart) and each.name.startswith("load_")]  # fmt: skip
+    assert titles
+    assert all(each.endswith(" against load, 4 of 6 settings") for each in titles)
 
 
 def test_the_values_in_a_page_are_those_of_the_cells(document, stored):

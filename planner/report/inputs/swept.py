@@ -6,7 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from planner.report.inputs.simulated import Count, Estimate, Found, Objective, Size, Text
+from planner.report.inputs.simulated import (
+    Count,
+    Estimate,
+    Found,
+    Objective,
+    Provenance,
+    Size,
+    Text,
+)
 
 #: Most cells of a sweep, and values and axes of one.
 _CELLS, _AXES = 20_000, 12
@@ -69,6 +77,8 @@ class Swept(Found):
     command: Text = ""
     scenario: Text
     requests_per_s: Size | None = None
+    base: Annotated[dict[Text, Any], Field(default_factory=dict, max_length=50)]
+    provenance: Provenance = Provenance()
     vary: Annotated[list[Axis], Field(min_length=1, max_length=_AXES)]
     cells: Annotated[list[Cell], Field(min_length=1, max_length=_CELLS)]
 

@@ -33,7 +33,7 @@ def capacity_document(found: Limited) -> Document:
         ),
     ]
     sections += [each for each in (parts_section(run), fleet_section(run)) if each is not None]
-    sections += [sources_section(run), _repeat(found)]
+    sections += [sources_section([("", run)]), _repeat(found)]
     return Document(
         title=f"{found.scenario}: capacity",
         subtitle=served_by(run),

@@ -13,7 +13,7 @@ from planner.report.pages.curves import LEAST_POINTS, STATISTICS, load_chart
 from planner.report.pages.latency import latency_section
 from planner.report.pages.objectives import bounds_of
 from planner.report.pages.simulate import served_by
-from planner.report.pages.sources import scenario_listing
+from planner.report.pages.sources import scenario_listing, sources_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ def compare_document(runs: Sequence[tuple[str, Simulated]]) -> Document:
         sections=(
             Section("runs", "The runs", tuple(blocks)),
             latency_section(named, whole, {}, judged=False),
+            sources_section(named),
             Section("repeat", "Repeat them", tuple(repeat)),
         ),
         tool_version=named[0][1].tool_version,
@@ -74,13 +75,16 @@ def _answer(runs: Runs) -> Answer:
     if not good:
         return Answer("No run meets its objectives", "bad")
     said = f"{len(good)} of {len(runs)} runs meet every objective"
-    priced = [(run.cost["usd_per_hour"] or 0.0, -(run.offered_requests_per_s or 0.0), name)
-              for name, run in good if run.cost.get("usd_per_hour") is not None]  # fmt: skip
+    priced = [
+        (round(cost, 2), -(run.offered_requests_per_s or 0.0), name)
+        for name, run in good
+        if (cost := run.cost.get("usd_per_hour")) is not None
+    ]
     sentences: tuple[str, ...] = ()
     if priced:
         cost, _, name = min(priced)  # of equally cheap ones that with the highest rate
         sentences = (f"The cheapest of them: {name}, ${cost:,.2f} per hour.",)
-        if len(priced) > 1 and len({round(each, 2) for each, *_ in priced}) == 1:
+        if len(priced) > 1 and len({each for each, *_ in priced}) == 1:
             sentences = (f"Each of them costs ${cost:,.2f} per hour; most requests: {name}.",)
     return Answer(said, "good" if len(good) == len(runs) else "unsure", sentences)
 

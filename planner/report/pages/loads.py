@@ -70,7 +70,9 @@ def load_charts(found: Swept) -> Iterator[Chart]:
             if curves:
                 name, title = f"load_{metric}_{what}", f"{metric} {what} against load"
                 name = name.replace(" ", "_")
-                yield load_chart(name, title, curves, bounds=bounds, at=at)
+                if len(curves) > len(drawn := curves[:MOST_CURVES]):
+                    title += f", {len(drawn)} of {len(curves)} settings"
+                yield load_chart(name, title, drawn, bounds=bounds, at=at)
 
 
 def today(found: Swept) -> float | None:
@@ -95,7 +97,7 @@ def today(found: Swept) -> float | None:
 
 
 def _curves(found: Swept, metric: str, statistic: str) -> list[charts.LoadCurve]:
-    """Return a latency by rate for the settings with three rates or more, the first few."""
+    """Return a latency by rate for the settings with three rates or more."""
     by_rest: dict[str, dict[float, float]] = {}
     for cell in found.cells:
         x, y = cell.offered_requests_per_s, cell.value(metric, statistic)
@@ -107,10 +109,10 @@ def _curves(found: Swept, metric: str, statistic: str) -> list[charts.LoadCurve]
                 words = [f"{axis.key.rpartition('.')[2]} {shown(cell.values.get(axis.key))}"
                          for axis in rest]  # fmt: skip
                 by_rest.setdefault(", ".join(words), {})[x] = y
-    long = {label: points for label, points in by_rest.items() if len(points) >= LEAST_POINTS}
     return [
         charts.LoadCurve(label, sorted(points.items()))
-        for label, points in list(long.items())[:MOST_CURVES]
+        for label, points in by_rest.items()
+        if len(points) >= LEAST_POINTS
     ]
 
 

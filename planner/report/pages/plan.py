@@ -54,7 +54,7 @@ def plan_document(found: Planned) -> Document:
         time = fleet_section(run)
         sections += [time] if time is not None else []
     sections.append(search_section(found))
-    sections += [sources_section(run)] if run is not None else []
+    sections += [sources_section([("", run)])] if run is not None else []
     sections.append(Section("repeat", "Repeat it", tuple(_repeat(found))))
     asked = [*found.target, *(f"{key} {value}" for key, value in found.constraints.items())]
     return Document(
@@ -73,8 +73,12 @@ def answer(found: Planned) -> Answer:
         why = found.infeasible
         if why is None:
             return Answer("No plan", "bad")
-        nearest = [f"{each.change} would buy {fleet(each)}, {cost(each)}." for each in why.nearest]
-        return Answer("No plan meets what was asked", "bad", (why.why, *nearest[:3]))
+        nearest = [
+            f"What would do: {each.change} buys {fleet(each)}, {cost(each)}."
+            for each in why.nearest[:3]
+        ]
+        stands = f"What stands in the way: {why.why}."
+        return Answer("No plan meets what was asked", "bad", (stands, *nearest))
     sentences = [
         f"Every objective is met with probability {sure(best.probability)}; {best.because}.",
     ]

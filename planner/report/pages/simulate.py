@@ -24,7 +24,7 @@ def simulate_document(found: Simulated) -> Document:
     parts = parts_section(found)
     fleet = fleet_section(found)
     sections += [each for each in (parts, fleet) if each is not None]
-    sections += [sources_section(found), repeat_section(found)]
+    sections += [sources_section([("", found)]), repeat_section(found)]
     return Document(
         title=found.name,
         subtitle=served_by(found),
@@ -57,7 +57,8 @@ def answer(found: Simulated) -> Answer:
     if unsure:
         names = ", ".join(each.objective for each in unsure)
         sentences.append(f"The interval reaches over the bound, or has no end, for {names}.")
-    said = "The objective is met" if len(outcomes) == 1 else f"All {len(outcomes)} objectives met"
+    few = {1: "The objective is met", 2: "Both objectives are met"}
+    said = few.get(len(outcomes), f"All {len(outcomes)} objectives met")
     return Answer(said, "unsure" if unsure else "good", tuple(sentences))
 
 

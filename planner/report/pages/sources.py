@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from planner.report.document import Cell, Column, Facts, Listing, Section, Table
+from planner.report.document import Cell, Column, Facts, Listing, Section, Table, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from planner.report.document import Block, State
-    from planner.report.inputs.simulated import Number, Simulated
+    from planner.report.inputs.simulated import Number, Provenance, Simulated
 
 #: Where a number may come from, and how far to trust it.
 TRUST: dict[str, State] = {"assumed": "unsure", "memory": "unsure"}
@@ -48,27 +48,59 @@ def engine_version(version: object) -> str:
     return f"version {version}"
 
 
-def sources_section(found: Simulated) -> Section:
-    """Return profile, method, notices and the source of every number."""
-    rows = [("method", found.method.statement)]
-    profile = found.provenance.profile
-    if profile:
+def sources_section(runs: Sequence[tuple[str, Simulated]]) -> Section:
+    """Return methods, profiles, notices and the source of every number, each of them once.
+
+    Parameters
+    ----------
+    runs : sequence of (str, Simulated)
+        Each with its label, which may be empty where there is one.
+    """
+    origins = [run.provenance for _, run in runs]
+    rows = [(f"method, {name}" if name else "method", run.method.statement) for name, run in runs]
+    rows += _origin_rows(origins)
+    rows += [
+        ("notice", f"{each.count:,} {each.message}" if each.count else each.message)
+        for _, run in runs
+        for each in run.notices
+    ]
+    return _section([Facts(tuple(dict.fromkeys(rows)))], origins)
+
+
+def base_section(origin: Provenance) -> Section | None:
+    """Return the source of every number of a scenario before it is varied; None without any."""
+    if not origin.numbers:
+        return None
+    said = "Of the scenario as it is: a varied value may bring others. "
+    said += "planner simulate has those of a cell, its values given with --set."
+    return _section([Words(said), Facts(tuple(_origin_rows([origin])))], [origin])
+
+
+def _section(blocks: list[Block], origins: Sequence[Provenance]) -> Section:
+    """Return a section of blocks and a table of the numbers."""
+    numbers = _distinct(origins)
+    tables = [numbers_table(numbers)] if numbers else []
+    return Section("sources", "Where the numbers come from", (*blocks, *tables))
+
+
+def _origin_rows(origins: Sequence[Provenance]) -> list[tuple[str, str]]:
+    """Return the profiles in words, and how many numbers are known in which way."""
+    rows = []
+    for profile in (each.profile for each in origins if each.profile):
         engine = f"{profile.get('engine')}, {engine_version(profile.get('engine_version'))}"
         said = f"{profile.get('name')!r} of {profile.get('created')}, engine {engine}"
         rows.append(("profile", said))
-    numbers = found.provenance.numbers
-    if numbers:
-        kinds = [each.provenance for each in numbers]
+    kinds = [each.provenance for each in _distinct(origins)]
+    if kinds:
         counts = [f"{kinds.count(kind)} {_KNOWN.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
         rows.append(("numbers", ", ".join(counts)))
-    rows += [
-        ("notice", f"{each.count:,} {each.message}" if each.count else each.message)
-        for each in found.notices
-    ]
-    blocks: list[Block] = [Facts(tuple(rows))]
-    if numbers:
-        blocks.append(numbers_table(numbers))
-    return Section("sources", "Where the numbers come from", tuple(blocks))
+    return rows
+
+
+def _distinct(origins: Sequence[Provenance]) -> list[Number]:
+    """Return every number, those that are alike in all once."""
+    numbers = [number for each in origins for number in each.numbers]
+    return list({tuple(number.model_dump().values()): number for number in numbers}.values())
 
 
 def repeat_section(found: Simulated) -> Section:

@@ -17,6 +17,7 @@ from planner.report.pages.loads import (
     values_of,
 )
 from planner.report.pages.objectives import bounds_of
+from planner.report.pages.sources import base_section, scenario_listing
 from planner.report.pages.verdicts import verdict
 
 if TYPE_CHECKING:
@@ -46,9 +47,13 @@ def sweep_document(found: Swept) -> Document:
     blocks += [*load_charts(found), *choice_charts(found)]
     sections = [Section("sweep", "Try values", tuple(blocks))]
     sections.append(Section("cells", "Every cell", (cells_table(found),)))
+    sources = base_section(found.provenance)
+    sections += [sources] if sources is not None else []
     varied = [f"{axis.key}: {', '.join(map(shown, axis.values))}" for axis in found.vary]
     repeat = [Listing("Command", found.command)] if found.command else []
     repeat.append(Listing("Varied", "\n".join(varied)))
+    if found.base:
+        repeat.append(scenario_listing(found.base, "Scenario as it is, resolved"))
     sections.append(Section("repeat", "Repeat it", tuple(repeat)))
     labels = axis_labels(found.vary)
     return Document(
@@ -70,7 +75,7 @@ def answer(found: Swept) -> Answer:
         return Answer("No cell meets every objective", "bad")
     sentences = []
     priced = [
-        (cell.usd_per_hour, -(cell.offered_requests_per_s or 0.0), k)
+        (round(cell.usd_per_hour, 2), -(cell.offered_requests_per_s or 0.0), k)
         for k, cell in enumerate(good)
         if cell.usd_per_hour is not None
     ]
