@@ -1,5 +1,6 @@
 """Reports in a real browser: no errors, usable by keyboard, readable on a phone, accessible."""
 
+import itertools
 import json
 import os
 import shutil
@@ -232,6 +233,24 @@ def test_sliders_are_drawn_anew_for_a_narrow_screen(open_page, pages):
     )
     width = float(page.locator(".line svg").get_attribute("viewBox").split()[2])
     assert 280 <= width <= 360
+
+
+@pytest.mark.parametrize(("factor", "ticks"), [(1.2, ["0"]), (10.0, ["10", "30", "100"])])
+def test_sliders_have_a_logarithmic_axis_where_latencies_differ_by_ten_times(
+    open_page, pages, tmp_path, factor, ticks
+):
+    content = json.loads((pages["sweep"].parent / "sweep" / "sweep.json").read_text())
+    for k, cell in enumerate(content["cells"]):  # four cells for each of four rates
+        value = 0.01 * factor ** (k // 4)
+        cell["metrics"] = {"ttft_s": {"p95": {"value": value, "low": None, "high": None}}}
+    (tmp_path / "sweep.json").write_text(json.dumps(content))
+    assert planner("report", tmp_path / "sweep.json", "-o", tmp_path / "r.html").code == 0
+    page = open_page(tmp_path / "r.html")
+    assert page.locator(".line text.end").all_text_contents()[: len(ticks)] == ticks
+    heights = [float(each.get_attribute("cy")) for each in page.locator(".line circle").all()]
+    steps = [upper - lower for lower, upper in itertools.pairwise(heights)]
+    even = max(steps) - min(steps) < 0.01
+    assert even is (factor >= 10)
 
 
 def test_a_page_is_read_without_scripts(open_page, pages):

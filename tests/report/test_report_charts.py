@@ -62,3 +62,13 @@ def test_a_curve_that_is_nearly_straight_has_no_knee():
 def test_thousands_of_requests_are_separated():
     axes = drawn(time.lines, time_s=[0, 60], columns={"waiting": [0, 15_000]}, unit="requests")
     assert "10,000" in [text for text, _ in labels(axes.yaxis)]
+
+
+def test_every_kind_of_change_of_a_fleet_is_named_in_full():
+    changes = [(k, kind, 1000.0) for kind in time.CHANGES for k in range(250)]
+    axes = drawn(time.replicas, time_s=[0, 3600], up=[1000.0, 1000.0], changes=changes)
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"{word} (250)" for _, _, word in time.CHANGES.values()
+    ]
+    assert legend.get_window_extent().x1 <= axes.figure.bbox.x1

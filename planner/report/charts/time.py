@@ -100,7 +100,7 @@ def replicas(
     axes.set_ylabel("replicas up")
     axes.set_ylim(0, max([*up, 1.0]) * 1.15)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_above(axes, 4)
+    legend_above(axes, 2)
 
 
 def time_axis(axes: Axes, end_s: float) -> float:

@@ -58,6 +58,11 @@
   };
   const scale = (low, high, from, to) => (value) =>
     from + ((value - low) / (high - low || 1)) * (to - from);
+  const powers = (low, high) => {
+    const first = Math.floor(Math.log10(low));
+    const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, k) => 10 ** (first + k));
+    return decades.flatMap((each) => [each, 3 * each]).filter((each) => low <= each && each <= high);
+  };
   const ticks = (low, high) => {
     const step = 10 ** Math.floor(Math.log10((high - low) / 4 || 1));
     const by = [1, 2, 5, 10].map((each) => each * step).find((each) => (high - low) / each <= 5);
@@ -87,8 +92,14 @@
     const top = 1.08 * Math.max(...known, ...bounds.map((each) => each[1]).filter((each) => each < 4 * Math.max(...known)));
     const xs = line.x.map(Number);
     const x = scale(Math.min(...xs), Math.max(...xs), LEFT, WIDTH - RIGHT);
-    const y = scale(0, top, HEIGHT - BOTTOM, TOP);
-    for (const tick of ticks(0, top)) {
+    const least = Math.min(...known.filter((each) => each > 0));
+    const wide = Math.max(...known) >= 10 * least; // as the other charts: else a small part hides most
+    const low = wide ? 0.8 * least : 0;
+    const lines = wide ? powers(low, top) : ticks(0, top);
+    const height = wide ? Math.log10 : (value) => value;
+    const level = scale(height(low), height(top), HEIGHT - BOTTOM, TOP);
+    const y = (value) => level(height(Math.max(value, low)));
+    for (const tick of lines) {
       svg.append(draw("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(tick), y2: y(tick) }));
       svg.append(draw("text", { class: "end", x: LEFT - 8, y: y(tick) + 5 }, plain(tick)));
     }
@@ -98,7 +109,7 @@
     svg.append(draw("text", { class: "middle", x: (LEFT + WIDTH) / 2, y: HEIGHT - 6 }, line.label));
     svg.append(draw("line", { class: "now", x1: x(xs[at[line.axis]]), x2: x(xs[at[line.axis]]), y1: TOP, y2: HEIGHT - BOTTOM }));
     for (const [, bound] of bounds) {
-      if (bound < top) svg.append(draw("line", { class: "bound", x1: LEFT, x2: WIDTH - RIGHT, y1: y(bound), y2: y(bound) }));
+      if (low < bound && bound < top) svg.append(draw("line", { class: "bound", x1: LEFT, x2: WIDTH - RIGHT, y1: y(bound), y2: y(bound) }));
     }
     series.forEach((values, k) => {
       const points = values.map((each, place) => [xs[place], each]).filter((each) => each[1] !== null);
