@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from calibrate.serving.fit import PHYSICAL, ServingFit, fit, with_values
+from calibrate.serving.fit import PHYSICAL, ServingFit, fit, with_coefficients, with_values
 from calibrate.serving.resample import covariance_of
+from planner.catalog.coefficients import Coefficient
 from planner.errors import InputError
 from planner.latency.model_step import step_time
 from planner.report.progress import silent
@@ -126,7 +127,13 @@ def fit_requests(
             raise InputError(f"--hold must name one of {', '.join(PHYSICAL)}, got {name!r}")
         if not value >= 0:
             raise InputError(f"--hold {name} must be >= 0, got {value:g}")
-    profile = with_values(runs[0].system.profile, held) if held else runs[0].system.profile
+    given = {
+        name: Coefficient(
+            value=value, provenance="given", source="held at it while others were fitted"
+        )
+        for name, value in held.items()
+    }
+    profile = with_coefficients(runs[0].system.profile, given)
     names = [name for name in FITTED if name not in held]
     fleet = runs[0].system.fleet
     if fleet.tensor_parallel > 1 and "link_efficiency" not in held:

@@ -120,6 +120,7 @@ def fit_profile(
             "devices": {},
             "hardware": device,
             "engine_version": "measured",
+            "about": (),  # the remarks of the profile that it began with are not of this one
         }
     )
     file = write_profile(profile, folder, PROFILE)

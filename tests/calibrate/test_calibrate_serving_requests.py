@@ -54,11 +54,15 @@ def test_two_runs_of_a_real_vllm_tell_how_the_others_come_out(profile):
 def test_fitted_coefficients_carry_their_errors_and_where_they_are_from(profile):
     found = load_profile(str(profile))
     assert found.measured_device().name == "Xeon core"
+    assert found.about == ()  # not what the profile that the fit began with says of itself
     for name in ("compute_efficiency", "overhead_fixed", "overhead_per_sequence"):
         each = found.coefficients[name]
         assert each.provenance == "fitted"
         assert 0 < each.stderr < each.value
         assert "chat_30_r1, long_60_r1" in each.source
+    held = found.coefficients["overlap"]
+    assert (held.value, held.provenance) == (1, "given")
+    assert held.source.startswith("held at it")
 
 
 def test_steps_that_take_longer_miss_and_exit_5(profile, tmp_path):
