@@ -27,6 +27,16 @@ _FLAGS = {
     "quality": "--max-quality-loss",
     "replicas": "plan.max_replicas",
 }
+_NAMES = {
+    "cost": "the cost",
+    "devices": "the number of devices",
+    "power": "the power",
+    "quality": "the quality",
+    "measured_only": "--measured-only",
+    "replicas": "plan.max_replicas",
+}
+#: Constraints on the number of replicas, rather than on their settings.
+_LIMITS = ("cost", "devices", "power", "replicas")
 
 
 def explain(search: Search, again: Again) -> Infeasible:
@@ -34,7 +44,8 @@ def explain(search: Search, again: Again) -> Infeasible:
 
     Each constraint is left out by itself; those without which there is a plan bind, the one that
     costs least first. Then the target is loosened until the fleet that comes nearest to it meets
-    it within all constraints; where there is none, without them, and those are named with it.
+    it within all constraints. Where there is none and no constraint binds by itself, those that
+    bind together are left out; where that is not enough either, so is the target, named with them.
 
     Parameters
     ----------
@@ -53,6 +64,9 @@ def explain(search: Search, again: Again) -> Infeasible:
     nearest = [_nearest(name, wider, found) for name, wider, found in relaxed]
     looser = nearest_target(search, again)
     if looser is None and not relaxed:
+        several = _several(search, again)
+        if several is not None:
+            return several
         looser = _all_lifted(search, again)
     if looser is not None:
         nearest.insert(0, looser)
@@ -101,17 +115,12 @@ def _why_out(search: Search) -> str:
 
 def _why(name: str, nearest: Nearest) -> str:
     """Return one sentence about the constraint `name`."""
-    cost = PRICE.text(round(nearest.option.usd_per_hour or 0.0, 2))
-    rest = f"without it the target can be met for {cost} with {nearest.option.devices} devices"
-    names = {
-        "cost": "the cost binds",
-        "devices": "the number of devices binds",
-        "power": "the power binds",
-        "quality": "the quality binds",
-        "measured_only": "--measured-only binds",
-        "replicas": "plan.max_replicas binds",
-    }
-    return f"{names[name]}: {rest}"
+    return f"{_NAMES[name]} binds: without it {_can_be_met(nearest.option)}"
+
+
+def _can_be_met(plan: Option) -> str:
+    cost = PRICE.text(round(plan.usd_per_hour or 0.0, 2))
+    return f"the target can be met for {cost} with {plan.devices} devices"
 
 
 def _why_target(search: Search) -> str:
@@ -155,6 +164,28 @@ def _change(name: str, plan: Option) -> str:
         "replicas": str(plan.replicas),
     }[name]
     return f"{_FLAGS[name]} {value}"
+
+
+def _several(search: Search, again: Again) -> Infeasible | None:
+    """Return the constraints that bind together, none of them by itself; None if they do not.
+
+    The limits on replicas first, then those on settings too.
+    """
+    active = search.constraints.active()
+    for names in (_LIMITS, active):
+        wide = search.constraints
+        for name in set(names) & set(active):
+            wide = wide.without(name)
+        wider = again(constraints=wide)
+        for each in wider.run()[:1]:
+            plan = option(wider, each)
+            broken = [name for name in active if _breaks(search, name, plan)]
+            if len(broken) > 1:
+                *others, last = [_NAMES[name] for name in broken]
+                why = f"{', '.join(others)} and {last} bind together: without them "
+                change = " ".join(_change(name, plan) for name in broken)
+                return Infeasible(broken[0], why + _can_be_met(plan), (Nearest(change, plan),))
+    return None
 
 
 def _all_lifted(search: Search, again: Again) -> Nearest | None:

@@ -57,12 +57,14 @@ class Infeasible:
     Parameters
     ----------
     binding : str
-        Constraint that binds: ``target, cost, devices, power, quality, measured_only, replicas``;
-        ``space`` where no candidate can be built, whatever the target.
+        Constraint that binds, the first of several that bind together: ``target, cost, devices,
+        power, quality, measured_only, replicas``; ``space`` where no candidate can be built,
+        whatever the target.
     why : str
         One sentence.
     nearest : tuple of Nearest
-        What could be had, each by changing one constraint; a looser target first.
+        What could be had, each by changing one constraint, or those that bind together; a looser
+        target first.
     """
 
     binding: str

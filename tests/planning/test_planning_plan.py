@@ -253,6 +253,31 @@ def test_a_target_and_a_limit_that_both_bind_are_both_changed(planned):
     assert planned(f"objectives={target}", "plan.max_cost=$0.5/h", *one).recommendation is None
 
 
+@pytest.mark.parametrize(
+    ("more", "names", "flags"),
+    [
+        ((), "the cost and the power", ["--max-cost", "--max-power"]),
+        (
+            ("plan.max_quality_loss=1%", "plan.weights=[bf16, fp8]"),
+            "the cost and the power",
+            ["--max-cost", "--max-power"],
+        ),
+        (
+            ("plan.max_quality_loss=1%", "plan.weights=[fp8]"),
+            "the cost, the power and the quality",
+            ["--max-cost", "--max-power", "--max-quality-loss"],
+        ),
+    ],
+)
+def test_limits_that_bind_together_are_named_and_the_target_stays(planned, more, names, flags):
+    plan = planned("plan.max_cost=$0.3/h", "plan.max_power=60 W", *more)
+    assert (plan.recommendation, plan.infeasible.binding) == (None, "cost")
+    assert f"{names} bind together: without them the target can be met" in plan.infeasible.why
+    (nearest,) = plan.infeasible.nearest
+    assert [word for word in nearest.change.split() if word.startswith("--")] == flags
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(plan_json(plan)))
+
+
 def test_a_space_of_which_nothing_can_be_built_is_what_binds(planned):
     plan = planned("plan.tensor_parallel=[3]")
     assert plan.infeasible.binding == "space"
