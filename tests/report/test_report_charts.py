@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from planner.report.charts import latency, time, tradeoff
+from planner.report.charts import calibration, latency, time, tradeoff
 from planner.report.charts.style import figure, styled
 
 
@@ -72,3 +72,13 @@ def test_every_kind_of_change_of_a_fleet_is_named_in_full():
         f"{word} (250)" for _, _, word in time.CHANGES.values()
     ]
     assert legend.get_window_extent().x1 <= axes.figure.bbox.x1
+
+
+@pytest.mark.parametrize(("least", "most"), [(30, 90), (25, 700), (1, 20_000)])
+def test_residuals_have_several_numbers_on_their_axis(least, most):
+    by_kind = {"decode": [(least, 0.02), (most, -0.1)]}
+    axes = drawn(calibration.residuals, by_kind=by_kind, label="measured step, milliseconds")
+    found = labels(axes.xaxis)
+    assert len([text for text, _ in found if text]) >= 2
+    for (_, left), (_, right) in itertools.pairwise(found):
+        assert left.x1 + 3 < right.x0

@@ -12,6 +12,7 @@ from planner.report.charts.style import (
     SERIES,
     legend_above,
     legible,
+    name_decades,
     plain_number,
 )
 
@@ -45,8 +46,6 @@ def residuals(
     label : str
         Of the axis.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # noqa: PLC0415
-
     axes = figure.subplots()
     axes.axhspan(-100 * BAND, 100 * BAND, color=GRID, alpha=0.5, linewidth=0)
     axes.axhline(0, color=INK, linewidth=1)
@@ -61,9 +60,7 @@ def residuals(
             label=f"{legible(kind)} ({len(points):,})",
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(plain_number))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    name_decades(axes.xaxis)
     axes.set_ylim(-100 * most, 100 * most)
     axes.set_xlabel(label)
     axes.set_ylabel("error, %")

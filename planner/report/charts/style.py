@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 #: Colours of series, in order, and their line styles.
@@ -174,7 +175,7 @@ def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool | None = None) 
     log : bool or None
         Whether it is logarithmic; None for what is drawn to decide.
     """
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - start-up
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xlabel if which == "x" else axes.set_ylabel)("milliseconds")
@@ -184,6 +185,13 @@ def milliseconds_axis(axes: Axes, which: str = "x", *, log: bool | None = None) 
         axis.set_major_locator(MaxNLocator(6 if high < _LONG_TICK else 4, steps=[1, 2, 2.5, 5, 10]))
         return
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    name_decades(axis)
+
+
+def name_decades(axis: Axis) -> None:
+    """Name the numbers of a logarithmic axis plainly, the more of each decade the fewer it has."""
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - start-up
+
     low, high = axis.get_view_interval()
     ratio = high / low if low > 0 else float("inf")
     subs = next((each for most, each in _SUBDIVISIONS if ratio <= most), (1.0,))
