@@ -120,7 +120,8 @@ def _why(name: str, nearest: Nearest) -> str:
 
 def _can_be_met(plan: Option) -> str:
     cost = PRICE.text(round(plan.usd_per_hour or 0.0, 2))
-    return f"the target can be met for {cost} with {plan.devices} devices"
+    devices = "1 device" if plan.devices == 1 else f"{plan.devices} devices"
+    return f"the target can be met for {cost} with {devices}"
 
 
 def _why_target(search: Search) -> str:
