@@ -77,11 +77,11 @@ class World:
             scenario=SimpleNamespace(simulation=SimpleNamespace(seed=1)),
         )
         self.workload = workload
-        self.setup = SimpleNamespace(workload=workload, profile=load_profile("assumed"))
+        self.setup = SimpleNamespace(workload=workload)
         self.log = []
 
     def system(self, _candidate):
-        return SimpleNamespace(device=SimpleNamespace(name="any"))
+        return SimpleNamespace(device=SimpleNamespace(name="any"), profile=load_profile("assumed"))
 
     def evaluate(self, candidate, replicas, level):
         return self.replicate(candidate, replicas, level, 0)
