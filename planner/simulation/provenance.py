@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from planner.catalog.fitted import fitted_to
+from planner.catalog.fitted import FITTED, fitted_to
 from planner.latency.memory import GIB
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ def profile_line(system: System | None, *, advise: bool = False) -> str:
     if fitted:
         measured = f"is fitted to measurements of {profile.engine} on this device"
         assumed += f"; service.profile: {fitted} {measured}"
+    elif system.service.profile == FITTED:
+        like = "with such a model and weights on this device"
+        assumed += f"; none is fitted to {profile.engine} {like}"
     kind = assumed if "assumed" in kinds else ", ".join(sorted(kinds))
     if profile.evidence is not None:
         kind = _fitted(profile.evidence)
@@ -105,7 +108,7 @@ def _fitted(evidence: Evidence) -> str:
         f"{metric} {100 * each.mape:.0f} %"
         for metric, each in (checked or evidence.in_sample).items()
     )
-    return f"fitted to measurements; mean error {shown}: {errors}"
+    return f"fitted to measurements; mean error {shown}: {errors}; no interval includes it"
 
 
 def model_provenance(system: System | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from planner.catalog.catalogue import find_device, find_model
 from planner.catalog.fitted import FITTED, fitted_to
 from planner.catalog.hf_config import from_hf_config
 from planner.catalog.profile import PACKAGED, load_profile
-from planner.errors import InputError, Problem
+from planner.errors import InputError, Problem, did_you_mean
 from planner.latency.footprint import weight_bytes
 from planner.latency.memory import KvPool, kv_pool
 from planner.latency.model_step import step_time
@@ -272,4 +272,8 @@ def _fitted(fleet: Fleet, shape: ModelShape, weights: str) -> Profile:
 
 def _profile(service: LlmService, folder: Path) -> Profile:
     name = service.profile
+    near = did_you_mean(name, (FITTED,))
+    if near and not (folder / name).exists():
+        known = f"{FITTED!r}, a profile of the catalogue or a file"
+        raise InputError(f"must be {known}, got {name!r}{near}")
     return load_profile(name if name in PACKAGED else folder / name)

@@ -93,6 +93,20 @@ def test_fitted_needs_a_device_to_be_fitted_to():
     assert [each.path for each in refused.value.problems] == ["fleet.device"]
 
 
+@pytest.mark.parametrize(("weights", "none"), [("fp8", False), ("int8", True)])
+def test_who_asks_for_a_fitted_one_is_told_that_there_is_none(weights, none):
+    line = profile_line(system(f"service.settings.weights={weights}", "service.profile=fitted"))
+    said = "none is fitted to vllm with such a model and weights on this device"
+    assert (said in line) is none
+    assert "no interval includes" in line
+    assert said not in profile_line(system(f"service.settings.weights={weights}"))
+
+
+def test_a_word_that_is_nearly_fitted_is_answered_with_it():
+    with pytest.raises(InputError, match="did you mean 'fitted'"):
+        system("service.profile=fited")
+
+
 def test_a_sweep_over_devices_takes_the_profile_of_each(tmp_path):
     path = tmp_path / "small.yaml"
     path.write_text(LLM, encoding="utf-8")
