@@ -38,7 +38,7 @@ def hardware_tasks(plan: Plan, folder: Path) -> list[Task]:
     device, sizes = plan.device, plan.sizes
     repeats = dataclasses.replace(plan.repeats, seconds=1.0)
     few = dataclasses.replace(repeats, most=5, least=3)
-    # a CPU emulates fp8, which is no peak of it
+    # a CPU emulates fp8: no peak of it, and with some kernels a product takes a minute
     dtypes = [each for each in DTYPES if each != "fp8" or device.type == "cuda"]
     tasks = [
         Task((f"matmul {dtype} {size}",), partial(_matmul, dtype, size, device, repeats))

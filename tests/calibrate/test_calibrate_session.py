@@ -18,6 +18,7 @@ from calibrate.measure import fingerprint as fingerprints  # noqa: E402
 from calibrate.measure import session as session_module  # noqa: E402
 from calibrate.measure import steps as steps_module  # noqa: E402
 from calibrate.measure.clock import Repeats  # noqa: E402
+from calibrate.measure.device_tasks import hardware_tasks  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.measure.hardware import (  # noqa: E402
     device_named,
@@ -303,7 +304,14 @@ def test_peaks_are_of_the_order_of_a_computer(tmp_path):
     assert 1e5 < measure_disk(tmp_path, 2**20, few).rate < 1e13
     assert list(tmp_path.iterdir()) == []
     assert measure_matmul("fp4", 128, CPU, few) == "no product of fp4 in torch"
-    assert measure_matmul("fp8", 10**6, CPU, few) == "no product of fp8 on cpu: it is emulated"
+
+
+def test_a_cpu_is_not_asked_for_a_peak_that_it_emulates(tmp_path):
+    asked = {}
+    for name in ("cpu", "cuda"):
+        tasks = hardware_tasks(plan(device=torch.device(name)), tmp_path)
+        asked[name] = {key for task in tasks for key in task.keys}
+    assert asked["cuda"] - asked["cpu"] == {"matmul fp8 64"}
 
 
 def test_the_fingerprint_names_the_machine_and_its_software():
