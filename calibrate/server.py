@@ -12,7 +12,7 @@ from calibrate.engine import Engine
 from calibrate.models.load import default_device
 from calibrate.models.runner import Runner
 from calibrate.replayed import records_of
-from calibrate.scheduling import Chunk, Limits
+from calibrate.scheduling import Limits
 from planner.errors import InputError, Problem
 from planner.scenario.service import LlmService, ModelConfig
 from planner.simulation.run import LEAST_DRAIN_S
@@ -106,13 +106,8 @@ class Server:
         return self.runner.device
 
     def warm_up(self) -> None:
-        """Run prompts and batches of many sizes once: first times are slow."""
-        length = 1
-        while length <= min(self.limits.max_num_batched_tokens, self.runner.max_model_len):
-            self.runner.step([Chunk(0, [0] * length, 0)])
-            length *= 2
-        for slot in range(self.limits.max_num_seqs):
-            self.runner.step([Chunk(each, [0], 0) for each in range(slot + 1)])
+        """Run prompts and batches of every size once: first times are slow."""
+        self.runner.warm_up(self.limits.max_num_batched_tokens)
 
     def serve(self, requests: Requests, rejected: npt.NDArray[np.bool_]) -> Records:
         """Serve `requests` in real time and return what happened to them.

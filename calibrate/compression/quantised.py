@@ -15,6 +15,8 @@ FP8 = torch.float8_e4m3fn
 #: Inputs of up to this many rows go to the weight-only int8 kernel; for more, turning the weights
 #: back and a plain product are faster.
 FEW_ROWS = 32
+#: Widths that this kernel takes: of others it reads, on a CPU, beyond the end of the weights.
+WHOLE_WIDTH = 16
 #: Weights that share a scale in int4, the largest that divides the width.
 INT4_GROUPS = (128, 64, 32)
 #: Smallest scale, so that rows of zeros can be divided by it.
@@ -83,7 +85,8 @@ class Int8WeightOnlyLinear(QuantisedLinear):
 
     def product(self, rows: torch.Tensor) -> torch.Tensor:
         """Return `rows` times the weights, which are turned back inside the kernel for few rows."""
-        if len(rows) <= FEW_ROWS and rows.dtype is not torch.float32:
+        whole = self.in_features % WHOLE_WIDTH == 0
+        if whole and len(rows) <= FEW_ROWS and rows.dtype is not torch.float32:
             return torch._weight_int8pack_mm(rows.contiguous(), self.weight, self.scale)  # noqa: SLF001
         return functional.linear(rows, self.weight.to(rows.dtype)) * self.scale
 

@@ -58,6 +58,7 @@ def measure_served(loaded: Loaded, base: Loaded, plan: Serving, clients: int) ->
         max_model_len=longest,
     )
     runner = Runner(loaded.model.model, clients, longest)
+    runner.warm_up(limits.max_num_batched_tokens)
     reference = Runner(base.model.model, 1, 2)
     vocabulary = loaded.model.shape.vocab_size
     before = _reference(reference)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from calibrate.models.attention import NAME, FlatBatch, KvCache, Span, current_batch
+from calibrate.models.first_times import run_every_size
 from calibrate.scheduling import Chunk
 from planner.errors import InputError
 
@@ -68,6 +69,22 @@ class Runner:
                     f"into the free memory of {self.device}; lower max_num_seqs or max_model_len"
                 ) from error
             raise
+
+    def warm_up(self, tokens: int) -> None:
+        """Run what is slow the first time, for steps of up to so many tokens in all.
+
+        Parameters
+        ----------
+        tokens : int
+            Of all sequences of a step, >= 1. [tokens]
+        """
+        run_every_size(self.model, tokens)
+        length = 1
+        while length <= min(tokens, self.max_model_len):
+            self.step([Chunk(0, [0] * length, 0)])
+            length *= 2
+        for slot in range(self.max_num_seqs):
+            self.step([Chunk(each, [0], 0) for each in range(slot + 1)])
 
     @property
     def kv_bytes(self) -> int:

@@ -298,6 +298,25 @@ def test_a_quantised_layer_computes_with_the_weights_that_it_stands_for(layer, s
     assert error < rough
 
 
+@pytest.mark.parametrize("inputs", [24, 40, 56, 100])
+@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS])
+def test_no_kernel_looks_beyond_weights_and_inputs_of_odd_widths(inputs, rows):
+    made = Int8WeightOnlyLinear(linear_of(1, inputs=inputs))
+    x = torch.randn(rows, inputs, generator=torch.Generator().manual_seed(2)).bfloat16()
+    expected = made(x)
+    beyond = torch.full((made.weight.numel() + 4096,), 127, dtype=torch.int8)
+    beyond[: made.weight.numel()] = made.weight.flatten()
+    made.weight = beyond[: made.weight.numel()].view_as(made.weight)
+    large = torch.full((x.numel() + 4096,), 1e4, dtype=torch.bfloat16)
+    large[: x.numel()] = x.flatten()
+    found = made(large[: x.numel()].view_as(x))
+    assert torch.equal(found, expected)
+    exact = nn.functional.linear(x.float(), made.dequantised(), made.bias.float())
+    torch.testing.assert_close(
+        found.float(), exact, rtol=0.02, atol=0.05 * exact.abs().mean().item()
+    )
+
+
 def test_int8_dynamic_products_are_exact_where_nothing_is_rounded():
     linear = nn.Linear(96, 32, bias=False)
     generator = torch.Generator().manual_seed(0)
