@@ -134,6 +134,10 @@ MLA = (
     f"{DENSE} | {MODEL}.kv_lora_rank=256 | {MODEL}.q_lora_rank=512 | {MODEL}.qk_rope_dim=32 | "
     f"{MODEL}.qk_nope_dim=64 | {MODEL}.v_head_dim=64"
 )
+LINEAR = (
+    f"{DENSE} | {MODEL}.gated_attention=true | {MODEL}.linear_attention={{n_layers: 16, "
+    "key_heads: 8, value_heads: 16, key_head_dim: 64, value_head_dim: 64}"
+)
 CHIP = (
     "fleet.device={name: mine, memory: 12 GiB, bandwidth: 400 GB/s, peaks: {bf16: 100 TFLOP/s}, "
     "link: {name: wire, bandwidth: 20 GB/s, devices: 2}, prices: {low: $1/h}, "
@@ -472,6 +476,14 @@ CASES: dict[str, Case] = {
     "ModelShape.qk_rope_dim": Case(f"{MODEL}.qk_rope_dim=64", MLA),
     "ModelShape.qk_nope_dim": Case(f"{MODEL}.qk_nope_dim=128", MLA),
     "ModelShape.v_head_dim": Case(f"{MODEL}.v_head_dim=128", MLA),
+    "ModelShape.gated_attention": Case(f"{MODEL}.gated_attention=true", DENSE),
+    "ModelShape.linear_attention": Case(f"{MODEL}.linear_attention=null", LINEAR),
+    "LinearAttention.n_layers": Case(f"{MODEL}.linear_attention.n_layers=20", LINEAR),
+    "LinearAttention.key_heads": Case(f"{MODEL}.linear_attention.key_heads=4", LINEAR),
+    "LinearAttention.value_heads": Case(f"{MODEL}.linear_attention.value_heads=32", LINEAR),
+    "LinearAttention.key_head_dim": Case(f"{MODEL}.linear_attention.key_head_dim=128", LINEAR),
+    "LinearAttention.value_head_dim": Case(f"{MODEL}.linear_attention.value_head_dim=128", LINEAR),
+    "LinearAttention.conv_kernel": Case(f"{MODEL}.linear_attention.conv_kernel=400", LINEAR),
     "ModelShape.native_dtype": Case(f"{MODEL}.native_dtype=float16", DENSE, effect=KEPT),
     "ModelShape.origin": Case(
         f"{MODEL}.origin={{provenance: measured, source: mine}}", DENSE, effect=SOURCES

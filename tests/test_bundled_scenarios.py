@@ -239,6 +239,17 @@ def test_the_sparse_model_gains_time_and_memory():
     assert pools[0] > pools[1]
 
 
+def test_layers_of_linear_attention_gain_time_and_memory_where_documents_are_long():
+    attends = "service.model.linear_attention=null"
+    text = " ".join(read_text(bundled_folder() / "long_documents.yaml").split())
+    assert f"--set {attends}" in text
+    hybrid, whole = (run("long_documents", *SHORT, *each).result for each in ((), (attends,)))
+    assert value(hybrid, "tpot", "mean") < value(whole, "tpot", "mean")
+    assert value(hybrid, "ttft", "p95") < value(whole, "ttft", "p95")
+    pools = [each.context.provenance["kv_pool"]["tokens"] for each in (hybrid, whole)]
+    assert pools[0] > 2 * pools[1]
+
+
 def test_the_first_token_of_a_document_comes_later_the_longer_it_is():
     records = run("document_chat", "simulation.replications=1").records[0]
     ttft = records.first_token_s - records.arrival_s

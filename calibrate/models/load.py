@@ -89,6 +89,8 @@ def config_of(shape: ModelShape) -> PretrainedConfig:
         "experts": shape.n_experts,
         "latent attention": shape.is_mla,
         "sliding windows": shape.n_windowed_layers,
+        "linear attention": shape.linear_layers,
+        "a gate on its attention": shape.gated_attention,
         "an encoder and a decoder": shape.arch == "enc-dec",
         "an ungated decoder whose heads do not make up its width": not shape.ffn_gated
         and shape.n_kv_heads * shape.head_dim != shape.hidden_size,

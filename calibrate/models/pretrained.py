@@ -75,6 +75,9 @@ def from_folder(folder: Path, dtype: PlainDtype, device: torch.device) -> Loaded
     """
     refuse_pickles(folder)
     shape = from_hf_config(folder / "config.json")
+    if shape.linear_layers:
+        message = "must attend in all layers: this engine keeps no states of linear attention"
+        raise InputError(Problem(message, file=str(folder / "config.json")))
     if not any(folder.glob("*.safetensors")):
         raise InputError(
             Problem("must hold *.safetensors, got none; convert the weights", file=str(folder))

@@ -7,15 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from planner.catalog.dimensions import Dimension, DimensionOrZero
+from planner.catalog.linear_attention import LinearAttention
 from planner.catalog.provenance import GIVEN, Origin
-from planner.catalog.rules import Rule, check
+from planner.catalog.rules import check
+from planner.catalog.shape_rules import rules_of
 from planner.spec import Spec
-
-#: Largest dimension that is taken for one.
-MAX_SIZE = 10**9
-#: A whole number from 1; the same from 0.
-Dimension = Annotated[int, Field(ge=1, le=MAX_SIZE, strict=True)]
-DimensionOrZero = Annotated[int, Field(ge=0, le=MAX_SIZE, strict=True)]
 
 
 class ModelShape(Spec):
@@ -67,6 +64,10 @@ class ModelShape(Spec):
         Ranks of multi-head latent attention (MLA); ``kv_lora_rank`` 0 means ordinary attention.
     qk_rope_dim, qk_nope_dim, v_head_dim : int
         Head widths of MLA.
+    gated_attention : bool
+        Whether a gate as wide as the heads multiplies the output of ordinary attention.
+    linear_attention : LinearAttention, optional
+        Layers that have linear attention in place of the ordinary one.
     native_dtype : str
         Data type of the published weights.
     origin : Origin
@@ -99,6 +100,8 @@ class ModelShape(Spec):
     qk_rope_dim: DimensionOrZero = 0
     qk_nope_dim: DimensionOrZero = 0
     v_head_dim: DimensionOrZero = 0
+    gated_attention: bool = False
+    linear_attention: LinearAttention | None = None
     native_dtype: str = "bfloat16"
     origin: Origin = GIVEN
 
@@ -121,50 +124,7 @@ class ModelShape(Spec):
 
     @model_validator(mode="after")
     def _sizes_fit_together(self) -> ModelShape:
-        moe, windowed, mla = self.n_experts > 0, self.sliding_window > 0, self.kv_lora_rank > 0
-        mla_dims = (self.qk_rope_dim, self.qk_nope_dim, self.v_head_dim)
-        experts = range(1, self.n_experts + 1) if moe else range(1)
-        windows = range(1, self.n_layers + 1) if windowed else range(1)
-        check(
-            self,
-            [
-                Rule(
-                    "head_dim", "given where n_heads does not divide hidden_size", self.head_dim > 0
-                ),
-                Rule(
-                    "n_kv_heads",
-                    f"a divisor of n_heads ({self.n_heads})",
-                    self.n_heads % self.n_kv_heads == 0,
-                ),
-                Rule(
-                    "experts_per_token",
-                    f"from 1 to n_experts ({self.n_experts}), or 0 without experts",
-                    self.experts_per_token in experts,
-                ),
-                Rule("moe_ffn_size", "given with experts only", (self.moe_ffn_size > 0) == moe),
-                Rule("n_shared_experts", "0 without experts", moe or not self.n_shared_experts),
-                Rule(
-                    "n_dense_layers",
-                    f"at most n_layers ({self.n_layers}), and 0 without experts",
-                    self.n_dense_layers <= (self.n_layers if moe else 0),
-                ),
-                Rule(
-                    "n_windowed_layers",
-                    f"from 1 to n_layers ({self.n_layers}) with a sliding_window, else 0",
-                    self.n_windowed_layers in windows,
-                ),
-                Rule(
-                    "kv_lora_rank",
-                    "given with qk_rope_dim, qk_nope_dim and v_head_dim, or none of them",
-                    min(mla_dims) > 0 if mla else max(mla_dims) == 0,
-                ),
-                Rule(
-                    "n_layers_dec",
-                    "given with arch 'enc-dec' only",
-                    (self.n_layers_dec > 0) == (self.arch == "enc-dec"),
-                ),
-            ],
-        )
+        check(self, rules_of(self))
         return self
 
     @property
@@ -183,9 +143,19 @@ class ModelShape(Spec):
         return self.n_layers - self.n_dense_layers if self.n_experts else 0
 
     @property
+    def linear_layers(self) -> int:
+        """Layers of linear attention."""
+        return self.linear_attention.n_layers if self.linear_attention else 0
+
+    @property
     def full_layers(self) -> int:
         """Layers that attend to the whole context."""
-        return self.n_layers - self.n_windowed_layers
+        return self.n_layers - self.n_windowed_layers - self.linear_layers
+
+    @property
+    def kv_layers(self) -> int:
+        """Layers with a KV cache: all but those of linear attention."""
+        return self.n_layers - self.linear_layers
 
     @property
     def embedding_parameters(self) -> int:
@@ -199,7 +169,7 @@ class ModelShape(Spec):
 
     @cached_property
     def attention_parameters(self) -> int:
-        """Parameters of one layer's attention projections.
+        """Parameters of one layer's attention projections, linear attention aside.
 
         MLA: query (through ``q_lora_rank`` if there is one), key and value down to
         ``kv_lora_rank + qk_rope_dim``, up to the heads, and the output [1]_.
@@ -210,7 +180,8 @@ class ModelShape(Spec):
         """
         hidden, heads = self.hidden_size, self.n_heads
         if not self.is_mla:
-            return 2 * hidden * self.head_dim * (heads + self.n_kv_heads)
+            gate = heads if self.gated_attention else 0
+            return hidden * self.head_dim * (2 * (heads + self.n_kv_heads) + gate)
         query = heads * (self.qk_nope_dim + self.qk_rope_dim)
         rank = self.q_lora_rank
         down_up = hidden * rank + rank * query if rank else hidden * query
@@ -242,8 +213,10 @@ class ModelShape(Spec):
         dense = self.ffn_matrices * self.hidden_size * self.ffn_size
         router = self.hidden_size * self.n_experts
         shared = self.n_shared_experts * self.expert_parameters
+        linear = self.linear_attention.parameters(self.hidden_size) if self.linear_attention else 0
         return (
-            self.n_layers * self.attention_parameters
+            self.kv_layers * self.attention_parameters
+            + self.linear_layers * linear
             + (self.n_layers - self.moe_layers) * dense
             + self.moe_layers * (router + shared)
             + self.n_layers_dec * (2 * self.attention_parameters + dense)
@@ -296,7 +269,7 @@ class ModelShape(Spec):
         bytes_per_element : float
             Of the KV cache's data type. [B]
         """
-        layers = self.n_layers_dec if self.arch == "enc-dec" else self.n_layers
+        layers = self.n_layers_dec if self.arch == "enc-dec" else self.kv_layers
         return layers * self.kv_elements_per_layer * bytes_per_element
 
     @property

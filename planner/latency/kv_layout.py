@@ -103,6 +103,16 @@ class KvLayout:
         return len(self.groups) == 1 and not (self.groups[0].window or self.groups[0].state_blocks)
 
     @property
+    def block_size(self) -> int:
+        """Tokens in a block of layers that attend: more than was asked for beside a state."""
+        return self.groups[0].block_size
+
+    @property
+    def state_blocks(self) -> int:
+        """Blocks that a request of any length holds for the states of recurrent layers."""
+        return sum(group.state_blocks for group in self.groups)
+
+    @property
     def full_groups(self) -> int:
         """Groups that keep every token."""
         return sum(not (group.window or group.state_blocks) for group in self.groups)
@@ -156,7 +166,7 @@ def kv_layout(kinds: Sequence[KvLayers], block_size: int, stages: int = 1) -> Kv
     Parameters
     ----------
     kinds : sequence of KvLayers
-        Of the whole model, at least one.
+        Of the whole model, at least one; first one that attends.
     block_size : int
         Tokens in one block, for the layers whose tokens take the most bytes. [tokens]
     stages : int

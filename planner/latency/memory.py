@@ -98,9 +98,12 @@ def model_layout(
     windowed = shape.n_windowed_layers if limits.frees_windows else 0
     kinds = [
         KvLayers(layers, each, window)
-        for layers, window in ((shape.n_layers - windowed, 0), (windowed, shape.sliding_window))
+        for layers, window in ((shape.kv_layers - windowed, 0), (windowed, shape.sliding_window))
         if layers
     ]
+    if shape.linear_attention:
+        state = shape.linear_attention.state_bytes / tensor_parallel
+        kinds.append(KvLayers(shape.linear_layers, 0.0, state_bytes=state))
     return kv_layout(kinds, limits.block_size, pipeline_parallel)
 
 
@@ -156,7 +159,7 @@ def kv_pool(
             raise InputError(Problem(replica.does_not_fit(parts), "fleet.device"))
     most = layout.longest(blocks // pipeline_parallel, step, shape.max_position)
     length = _max_model_len(shape, limits, most, parts)
-    return KvPool(limits.block_size, blocks, length, layout, step, parts, sources)
+    return KvPool(layout.block_size, blocks, length, layout, step, parts, sources)
 
 
 def _logged_blocks(shape: ModelShape, layout: KvLayout, limits: EngineLimits, tokens: int) -> int:

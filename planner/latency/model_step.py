@@ -5,6 +5,7 @@ For a step with ``p`` prefill and ``n`` decoding tokens, attention work ``A`` an
     compute  = 2 N_active (p + n) / (a_c e_c peak TP) + attention FLOPs A / (e_a peak TP) + head
                (latent attention: more FLOPs per token of context where a sequence decodes)
     storage  = (weights touched) / (a_s e_s bandwidth TP) + K kv_bytes / (a_s e_kv bandwidth)
+               (linear attention: and the states of the sequences, read and written)
     transfer = collectives of the layers and hand-overs of the pipeline
     overhead = t_0 + t_L layers + t_1 n
 
@@ -176,10 +177,13 @@ def _compute(
     """
     used = shape.active_linear_parameters - shape.fixed_parameters  # of routed experts
     layers = shape.fixed_parameters / rates.layers + used / rates.experts
+    linear = shape.linear_attention
+    states = shape.linear_layers * linear.flops_per_token if linear else 0
     pair = shape.attention_flops_per_pair / (rates.attention * tensor_parallel)
     folded = shape.decode_flops_per_pair / (rates.attention * tensor_parallel)
     return {
-        "compute_per_token": 2 * settings.flops_left * layers / tensor_parallel,
+        "compute_per_token": 2 * settings.flops_left * layers / tensor_parallel
+        + states / (rates.attention * tensor_parallel),
         "compute_per_sample": 2 * shape.head_parameters / (rates.head * tensor_parallel),
         "compute_per_context": shape.full_layers * pair,
         "compute_per_context_window": shape.n_windowed_layers * pair,
@@ -195,6 +199,8 @@ def _storage(
     head = shape.head_parameters * settings.plain_bytes / rates.plain
     experts = shape.routed_parameters * settings.expert_bytes / rates.routed
     kv = shape.kv_elements_per_layer * settings.kv_bytes * kv_share(shape, tensor_parallel)
+    linear = shape.linear_attention
+    states = 2 * shape.linear_layers * linear.state_bytes / tensor_parallel if linear else 0.0
     missed = 1 - shape.experts_per_token / shape.n_experts if shape.n_experts else 0.0
     if missed == 0:  # no experts, or every token uses all of them
         fixed, experts = fixed + experts, 0.0
@@ -204,7 +210,8 @@ def _storage(
         "experts_log_miss": math.log(missed) if missed else 0.0,
         "storage_per_context": shape.full_layers * kv / rates.kv,
         "storage_per_context_window": shape.n_windowed_layers * kv / rates.kv,
-        "storage_per_token": shape.n_layers * kv / rates.kv,
+        "storage_per_token": shape.kv_layers * kv / rates.kv,
+        "storage_per_sequence": states / rates.kv,
     }
 
 

@@ -98,6 +98,9 @@ def _rules(shape: ModelShape, degree: int) -> list[tuple[str, bool]]:
         (f"divide the vocabulary, padded to {vocabulary:,}", vocabulary % degree == 0),
         (f"divide the feed-forward width {shape.ffn_size}", shape.ffn_size % degree == 0),
     ]
+    if shape.linear_attention:
+        heads = shape.linear_attention.key_heads
+        rules.append((f"divide the {heads} key heads of linear attention", heads % degree == 0))
     if shape.n_experts:
         width = shape.moe_ffn_size
         rules.append((f"divide the experts' width {width}", width % degree == 0))

@@ -26,6 +26,7 @@ STEP_FIELDS: dict[str, str] = {
     "storage_per_context": "KV cache read per token of context, full layers [s]",
     "storage_per_context_window": "the same for sliding-window layers [s]",
     "storage_per_token": "KV cache written per token [s]",
+    "storage_per_sequence": "states read and written per sequence in the step [s]",
     "transfer_fixed": "latency of collectives and pipeline hand-overs [s]",
     "transfer_per_token": "bytes of collectives and hand-overs, per token [s]",
     "overhead_fixed": "scheduler, launch [s]",
@@ -127,6 +128,7 @@ def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions
     storage = (
         c.storage_fixed
         + c.storage_per_token * tokens
+        + c.storage_per_sequence * sequences
         + c.storage_per_context * context
         + c.storage_per_context_window * context_window
     )

@@ -119,12 +119,14 @@ class Step:
         self.budget = int(config.max_num_batched_tokens)
         self.tokens = int(config.blocks) * int(config.block_size)  # of one group of layers
         self.full_groups, self.window_groups = int(config.full_groups), int(config.window_groups)
+        self.state = int(config.state_blocks) * int(config.block_size)  # in such tokens
         self.chunked = system.service.engine.scheduler.kind == "chunked"
         self.network = system.service.network
 
     def held(self, mean: Means) -> float:
         """Return the KV cache that a request holds, summed over groups and its steps [tokens]."""
-        return self.full_groups * mean.held + self.window_groups * mean.held_window
+        states = self.state * (mean.output - 1)
+        return self.full_groups * mean.held + self.window_groups * mean.held_window + states
 
     def seconds(
         self, prefill: tuple[tuple[int, int], ...] = (), decode: tuple[int, ...] = ()
@@ -173,6 +175,7 @@ class Step:
             c.storage_fixed * work.steps
             + c.storage_experts * work.experts
             + c.storage_per_token * work.tokens
+            + c.storage_per_sequence * work.sequences
             + c.storage_per_context * work.context
             + c.storage_per_context_window * work.context_window
         )

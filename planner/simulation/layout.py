@@ -37,8 +37,9 @@ CONFIG_DTYPE = np.dtype(
             "blocks", "watermark", "batch_size", "window", "lanes_per_replica", "classes",
             "closed_loops", "reserve_full",
             # groups of layers, each with blocks of its own: that keep every token, that keep a
-            # window; blocks that one request holds at most in each of the latter
-            "full_groups", "window_groups", "window_blocks",
+            # window; blocks that one request holds at most in each of the latter; blocks that it
+            # holds for the states of recurrent layers
+            "full_groups", "window_groups", "window_blocks", "state_blocks",
         )
     ]
     + [

@@ -120,13 +120,14 @@ class System:
         row.lanes_per_replica = width
         row.max_num_seqs = -(-engine.max_num_seqs // width)
         row.max_num_batched_tokens = engine.max_num_batched_tokens
-        row.block_size = engine.block_size
+        row.block_size = self.pool.block_size
         row.blocks = self.pool.blocks // width
         row.watermark = int(WATERMARK * row.blocks)
         row.window = int(self.step.coefficients.window[0])
         groups = self.pool.layout
         row.full_groups, row.window_groups = groups.full_groups, groups.window_groups
         row.window_blocks = groups.window_blocks(engine.max_num_batched_tokens)
+        row.state_blocks = groups.state_blocks
         if engine.scheduler.kind == "chunked":
             row.reserve_full = engine.scheduler.scheduler_reserve_full_isl
         if engine.scheduler.kind == "static":

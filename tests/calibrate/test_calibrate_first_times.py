@@ -27,7 +27,10 @@ name: tiny
 traffic:
   duration: 1 s
   arrivals: {kind: poisson, rate: 30 req/s}
-  lengths: {kind: lognormal, prompt: {mean: 12, cv: 0.8, max: 50}, output: {mean: 5, cv: 0.5, max: 9}}
+  lengths:
+    kind: lognormal
+    prompt: {mean: 12, cv: 0.8, max: 50}
+    output: {mean: 5, cv: 0.5, max: 9}
 service:
   kind: llm
   model:

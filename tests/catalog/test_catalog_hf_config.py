@@ -16,6 +16,12 @@ from planner.catalog.hf_config import MODEL_TYPES, from_hf_config
 from planner.catalog.models import ModelShape
 from planner.errors import InputError
 
+DELTA = {
+    "linear_conv_kernel_dim": 4, "linear_key_head_dim": 128, "linear_num_key_heads": 16,
+    "linear_num_value_heads": 32, "linear_value_head_dim": 128, "full_attention_interval": 4,
+}  # fmt: skip
+SPARSE = {"num_experts": 512, "num_experts_per_tok": 10, "mlp_only_layers": []}
+
 
 def like_llama(model_type, hidden, layers, heads, kv, ffn, vocab, position, **more):
     return {
@@ -68,6 +74,25 @@ CONFIGS = {
         "text_config": like_llama(
             "gemma3_text", 5376, 62, 32, 16, 21504, 262144, 131072, head_dim=128,
             sliding_window=1024, sliding_window_pattern=6,
+        ),
+    },
+    "qwen3-next-80b-a3b": like_llama(
+        "qwen3_next", 2048, 48, 16, 2, 5120, 151936, 262144, head_dim=256, **DELTA, **SPARSE,
+        moe_intermediate_size=512, shared_expert_intermediate_size=512,
+    ),
+    "qwen3.5-397b-a17b": {
+        "model_type": "qwen3_5_moe", "tie_word_embeddings": False,
+        "text_config": {
+            **like_llama("qwen3_5_moe_text", 4096, 60, 32, 2, None, 248320, 262144, head_dim=256),
+            **DELTA, **SPARSE, "linear_num_value_heads": 64, "moe_intermediate_size": 1024,
+            "shared_expert_intermediate_size": 1024, "attn_output_gate": True,
+            "layer_types": (["linear_attention"] * 3 + ["full_attention"]) * 15,
+        },
+    },
+    "qwen3.5-9b": {
+        "model_type": "qwen3_5",
+        "text_config": like_llama(
+            "qwen3_5_text", 4096, 32, 16, 4, 12288, 248320, 262144, head_dim=256, **DELTA
         ),
     },
     "phi-3-mini-4k": like_llama(
@@ -133,6 +158,33 @@ def test_qwen_windows_the_layers_after_the_first_full_ones(tmp_path):
         "use_sliding_window": True, "sliding_window": 4096, "max_window_layers": 20,
     }  # fmt: skip
     assert from_hf_config(write(tmp_path, config)).n_windowed_layers == 8
+
+
+def test_linear_layers_are_those_that_are_listed_or_all_but_every_so_many(tmp_path):
+    config = CONFIGS["qwen3-next-80b-a3b"]
+    every = from_hf_config(write(tmp_path, config | {"full_attention_interval": 6}))
+    assert every.linear_layers == 40
+    listed = config | {"layer_types": ["full_attention"] * 40 + ["linear_attention"] * 8}
+    assert from_hf_config(write(tmp_path, listed)).linear_layers == 8
+    none = from_hf_config(write(tmp_path, config | {"layer_types": ["full_attention"] * 48}))
+    assert none.linear_attention is None
+
+
+def test_a_model_inside_another_has_what_the_outside_says_of_both(tmp_path):
+    config = CONFIGS["qwen3.5-9b"] | {"tie_word_embeddings": True}
+    config["text_config"] = {
+        key: each for key, each in config["text_config"].items() if key != "tie_word_embeddings"
+    }
+    config["quantization_config"] = {"quant_method": "fp8"}
+    shape = from_hf_config(write(tmp_path, config))
+    assert shape.tied_embeddings
+    assert shape.native_dtype == "fp8"
+
+
+def test_shared_experts_are_whole_ones(tmp_path):
+    config = CONFIGS["qwen3-next-80b-a3b"] | {"shared_expert_intermediate_size": 700}
+    with pytest.raises(InputError, match=r"must be a multiple of moe_intermediate_size \(512\)"):
+        from_hf_config(write(tmp_path, config))
 
 
 def test_dense_layers_of_a_sparse_model_are_counted(tmp_path):

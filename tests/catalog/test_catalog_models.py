@@ -26,11 +26,15 @@ LLAMA = {
     "vocab_size": 128256,
     "max_position": 131072,
 }
+LINEAR = {
+    "n_layers": 24, "key_heads": 16, "value_heads": 32, "key_head_dim": 128, "value_head_dim": 128,
+}  # fmt: skip
+LATENT = {"kv_lora_rank": 512, "qk_rope_dim": 64, "qk_nope_dim": 128, "v_head_dim": 128}
 MOE = {**LLAMA, "n_experts": 8, "experts_per_token": 2, "moe_ffn_size": 14336}
 
 
-def test_the_catalogue_has_ninety_two_models():
-    assert len(model_names()) == 92
+def test_the_catalogue_has_ninety_six_models():
+    assert len(model_names()) == 96
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -100,6 +104,29 @@ def test_all_layers_of_mistral_7b_v0_1_are_windowed():
 def test_attention_takes_four_flops_per_pair_and_channel():
     assert ModelShape(**LLAMA).attention_flops_per_pair == 4 * 32 * 128
     assert find_model("deepseek-v3").attention_flops_per_pair == 2 * 128 * (128 + 64 + 128)
+
+
+def test_a_layer_of_linear_attention_has_projections_and_a_state():
+    linear = find_model("qwen3.5-397b-a17b").linear_attention
+    keys, values = 16 * 128, 64 * 128
+    projections = 4096 * (2 * keys + 2 * values + 2 * 64) + values * 4096
+    assert linear.parameters(4096) == projections
+    assert linear.state_elements == 64 * 128 * 128
+    assert linear.state_bytes == 4 * 64 * 128 * 128 + 2 * 3 * (2 * keys + values)
+    assert linear.flops_per_token == 6 * 64 * 128 * 128
+
+
+def test_only_layers_that_attend_have_a_kv_cache():
+    shape = find_model("qwen3.5-397b-a17b")
+    assert (shape.linear_layers, shape.full_layers, shape.kv_layers) == (45, 15, 15)
+    assert shape.kv_bytes_per_token() == 15 * 2 * 2 * 256 * 2
+    without = {"linear_attention": None, "gated_attention": False}
+    plain = ModelShape.model_validate(shape.model_dump() | without)
+    gate = 4096 * 32 * 256
+    attends = shape.attention_parameters
+    assert attends - plain.attention_parameters == gate
+    linear = shape.linear_attention.parameters(4096)
+    assert shape.parameters - plain.parameters == 45 * linear - 45 * (attends - gate) + 15 * gate
 
 
 def test_folded_latent_attention_takes_the_latent_for_keys_and_values():
@@ -183,6 +210,10 @@ def test_an_inline_shape_derives_head_width_and_kv_heads():
         ({"hidden_size": 10**10}, "less than or equal to 1000000000"),
         ({"n_layers": True}, "valid integer"),
         ({"layers": 3}, "Extra inputs"),
+        ({"linear_attention": {**LINEAR, "n_layers": 32}}, "n_layers must be at least the 32 of"),
+        ({"linear_attention": {**LINEAR, "value_heads": 24}}, "value_heads must be a multiple of"),
+        ({"linear_attention": LINEAR, "arch": "encoder"}, "arch must be 'decoder' with linear_att"),
+        ({**LATENT, "gated_attention": True}, "gated_attention must be false with kv_lora_rank"),
     ],
 )
 def test_sizes_that_do_not_fit_together_are_refused(change, message):

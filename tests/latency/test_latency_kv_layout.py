@@ -92,6 +92,30 @@ def test_groups_of_the_catalogues_models(model, full, windows):
     assert layout.keeps_all == (windows == 0)
 
 
+def test_the_catalogues_hybrid_has_the_layers_of_the_published_case():
+    (row,) = (row for row in CASES if row["case"] == "C16.2")
+    kinds = [
+        tuple(map(float, kind.split("/")))
+        for kind in row["layers/token_bytes/window/state_bytes"].split()
+    ]
+    published = kv_layout([KvLayers(int(n), b, int(w), s) for n, b, w, s in kinds], 16)
+    layout = model_layout(find_model("Qwen/Qwen3.6-35B-A3B"), Settings(kv_cache="fp8"), Engine())
+    assert layout == published
+    assert (layout.full_groups, layout.state_blocks, layout.keeps_all) == (1, 3 * 2, False)
+
+
+def test_a_block_beside_states_is_as_large_as_one_of_them():
+    shape = find_model("qwen3.5-9b")
+    pool = kv_pool(shape, H100, Settings(), Engine())
+    state = shape.linear_attention.state_bytes
+    token = 2 * 4 * 256 * 2
+    assert pool.block_size == 16 * math.ceil(state / (16 * token))
+    assert pool.layout.block_bytes == 8 * token * pool.block_size  # of 8 layers, as all groups
+    # three groups of eight layers each hold a state and the one before it
+    assert pool.layout.request_blocks(1, 8192) == 1 + 3 * 2
+    assert pool.layout.request_blocks(10 * pool.block_size, 8192) == 10 + 3 * 2
+
+
 def test_kinds_of_nearly_as_many_layers_have_one_group_each():
     layout = kv_layout([KvLayers(9, 8.0, 100), KvLayers(8, 8.0)], 16)
     assert len(layout.groups) == 2

@@ -67,6 +67,21 @@ def test_coefficients_of_llama_8b_on_an_h100_are_those_computed_by_hand():
     )
 
 
+def test_linear_attention_adds_states_and_leaves_the_cache_to_the_other_layers():
+    shape = find_model("qwen3.5-9b")
+    c = coefficients(shape)
+    state = 4 * 32 * 128 * 128 + 2 * 3 * (2 * 16 * 128 + 32 * 128)
+    kv = 2 * 4 * 256 * 2
+    assert c["storage_per_sequence"] == pytest.approx(2 * 24 * state / 3350e9)  # read, written
+    assert c["storage_per_context"] == pytest.approx(8 * kv / 3350e9)
+    assert c["storage_per_token"] == pytest.approx(8 * kv / 3350e9)
+    assert c["compute_per_context"] == pytest.approx(8 * 4 * 16 * 256 / 989e12)
+    states = 24 * 6 * 32 * 128 * 128
+    assert c["compute_per_token"] == pytest.approx((2 * shape.fixed_parameters + states) / 989e12)
+    halved = coefficients(shape, tensor_parallel=2)
+    assert halved["storage_per_sequence"] == pytest.approx(c["storage_per_sequence"] / 2)
+
+
 def test_a_lone_decode_step_reads_the_weights_once():
     step = step_time(LLAMA8, H100, BF16, ASSUMED)
     compute, storage, transfer, overhead = step.parts(decode=[500])
@@ -91,7 +106,16 @@ batches = st.tuples(
 
 
 @given(
-    st.sampled_from(["llama-3.1-8b", "gemma-2-9b", "mixtral-8x7b", "gpt-oss-20b", "deepseek-v3"]),
+    st.sampled_from(
+        [
+            "llama-3.1-8b",
+            "gemma-2-9b",
+            "mixtral-8x7b",
+            "gpt-oss-20b",
+            "deepseek-v3",
+            "qwen3.5-397b-a17b",
+        ]
+    ),
     st.sampled_from([1, 2, 8]),
     batches,
 )

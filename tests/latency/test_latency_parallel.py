@@ -25,6 +25,7 @@ def refused(model, tensor_parallel, pipeline_parallel=1, device=H100):
         ("qwen2.5-7b", [1, 2, 4]),  # 28 heads; 7 divides neither 4 KV heads nor the width
         ("gpt2", [1, 2, 3, 4, 6, 12]),  # the vocabulary of 50257 is padded to 50304
         ("deepseek-v3", [1, 2, 4, 8, 16, 32, 64]),
+        ("qwen3.5-397b-a17b", [1, 2, 4, 8, 16]),  # 32 heads, but 16 key heads of linear attention
     ],
 )
 def test_degrees_divide_heads_vocabulary_and_widths(model, degrees):

@@ -50,10 +50,11 @@ def test_parts_are_in_the_proportion_of_their_powers(compute, storage, overlap):
     assert storage_part == pytest.approx(combined * (1 - share), rel=1e-6, abs=1e-15)
 
 
-@given(st.lists(st.floats(0, 1e-3), min_size=13, max_size=13), st.integers(1, 4096))
+@given(st.lists(st.floats(0, 1e-3), min_size=14, max_size=14), st.integers(1, 4096))
 def test_every_coefficient_multiplies_what_its_name_says(values, tokens):
     names = [name for name in STEP_FIELDS if name.startswith(("compute_per", "storage_f"))]
     names += ["storage_per_token", "storage_per_context", "storage_per_context_window"]
+    names += ["storage_per_sequence"]
     names += ["transfer_fixed", "transfer_per_token", "overhead_fixed", "overhead_per_sequence"]
     v = dict(zip(names, values, strict=True))
     c = step_coefficients(**v)[0]
@@ -70,6 +71,7 @@ def test_every_coefficient_multiplies_what_its_name_says(values, tokens):
         + v["storage_per_token"] * tokens
         + v["storage_per_context"] * 30
         + v["storage_per_context_window"] * 20
+        + v["storage_per_sequence"] * 3
     )
     assert transfer == pytest.approx(v["transfer_fixed"] + v["transfer_per_token"] * tokens)
     assert overhead == pytest.approx(v["overhead_fixed"] + v["overhead_per_sequence"] * 3)

@@ -37,10 +37,11 @@ class Case:
 
 
 @st.composite
-def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
+def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states=True):
     """Up to 40 requests on up to 3 replicas, with little cache so that preemption is common.
 
     With `hybrid`, some groups of layers keep a window only; the chunked scheduler alone has that.
+    With `states`, others may hold some blocks for a request of any length.
     """
     scheduler = "chunked" if hybrid else scheduler
     scheduler = scheduler or draw(st.sampled_from(sorted(SCHEDULERS)))
@@ -48,6 +49,7 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
     longest = draw(st.integers(2, 40))
     window = draw(st.sampled_from([1, 5, 12] if hybrid else [0, 0, 1, 5, 12]))
     full, windowed = draw(st.sampled_from([(1, 1), (2, 3), (0, 1)])) if hybrid else (1, 0)
+    states = draw(st.sampled_from([0, 0, 0, 1, 4])) if states else 0
     seqs = draw(st.sampled_from([1, 3, 5, 8]))
     budget = seqs + draw(st.integers(0, 60))
     whole = math.ceil(2 * longest / block)  # enough for any one request
@@ -58,9 +60,10 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
         max_num_seqs=seqs,
         max_num_batched_tokens=budget,
         block_size=block,
-        blocks=full * whole + windowed * seen + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
+        blocks=full * whole + windowed * seen + states + draw(st.sampled_from([0, 0, 0, 1, 4, 40])),
         full_groups=full,
         window_groups=windowed,
+        state_blocks=states,
         watermark=draw(st.integers(0, 3)),
         reserve_full=draw(st.booleans()),
         batch_size=draw(st.integers(1, seqs)),
@@ -106,6 +109,7 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False):
         "storage_per_context": draw(st.floats(0, 0.01)),
         "storage_per_context_window": draw(st.floats(0, 0.01)) * (window > 0),
         "storage_per_token": draw(st.floats(0, 0.01)),
+        "storage_per_sequence": draw(st.sampled_from([0.0, 0.02])),
         "transfer_fixed": draw(st.floats(0, 0.1)),
         "transfer_per_token": draw(st.floats(0, 0.01)),
         "overhead_fixed": draw(st.floats(0, 0.1)),
@@ -174,6 +178,7 @@ def make_fleet(case):
     row.scheduler, row.router = SCHEDULERS[limits.scheduler], ROUTERS[limits.router]
     row.window = int(case.coefficients["window"])
     row.full_groups, row.window_groups = limits.full_groups, limits.window_groups
+    row.state_blocks = limits.state_blocks
     row.window_blocks = -(-(row.window - 1 + row.max_num_batched_tokens) // row.block_size) + 1
     return Fleet(
         layout.build_plane(

@@ -64,6 +64,7 @@ class Limits:
     blocks: int = 100
     full_groups: int = 1
     window_groups: int = 0
+    state_blocks: int = 0
     watermark: int = 0
     reserve_full: bool = False
     batch_size: int = 4
@@ -85,13 +86,15 @@ class Lane:
         """Blocks of a sequence, group by group: windows keep what the next token sees."""
         last = self.blocks(cached + chunk)
         unseen = max(0, cached + 1 - int(self.c.window)) // self.l.block_size
-        return self.l.full_groups * last + self.l.window_groups * (last - unseen)
+        states = self.l.state_blocks if cached + chunk else 0
+        return self.l.full_groups * last + self.l.window_groups * (last - unseen) + states
 
     def reserved(self, tokens):
         """The most blocks that a sequence ever holds, whatever the chunks, until `tokens`."""
         seen = int(self.c.window) - 1 + self.l.max_num_batched_tokens
         in_window = min(self.blocks(tokens), self.blocks(seen) + 1)
-        return self.l.full_groups * self.blocks(tokens) + self.l.window_groups * in_window
+        groups = self.l.full_groups * self.blocks(tokens) + self.l.window_groups * in_window
+        return groups + self.l.state_blocks
 
     @property
     def free(self):
@@ -99,6 +102,7 @@ class Lane:
         if self.l.scheduler == "static":
             longest = max((s.prompt for s in self.batch), default=0)
             held = self.blocks(longest + max((s.output for s in self.batch), default=0))
+            held += self.l.state_blocks
             held = min(held * len(self.batch), self.l.blocks)
         return self.l.blocks - held
 
@@ -164,7 +168,7 @@ class Lane:
             if tokens and tokens + chunk > self.l.max_num_batched_tokens:
                 break
             spare = self.l.watermark if self.running else 0
-            if self.blocks(chunk) + spare > self.free:
+            if self.blocks(chunk) + self.l.state_blocks + spare > self.free:
                 break
             self.admit(chunk)
             tokens += chunk
@@ -179,7 +183,8 @@ class Lane:
             while self.waiting and len(self.batch) < self.l.batch_size:
                 seqs = [*self.batch, self.waiting[0]]
                 size = max(s.prompt for s in seqs) + max(s.output for s in seqs)
-                if self.batch and len(seqs) * self.blocks(size) > self.l.blocks:
+                each = self.blocks(size) + self.l.state_blocks
+                if self.batch and len(seqs) * each > self.l.blocks:
                     break
                 self.batch.append(self.waiting[0])
                 self.admit(self.waiting[0].prompt)

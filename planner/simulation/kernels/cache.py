@@ -7,7 +7,8 @@ touching a sequence. The same holds for the step at which a sliding window is fu
 at which a block leaves it.
 
 A block belongs to one group of layers. Groups with a sliding window give back the blocks that the
-next token cannot see; they are free once the step has ended.
+next token cannot see; they are free once the step has ended. Groups of recurrent layers hold as
+many blocks from a sequence's first step to its end.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def blocks_for(p: Plane, tokens: int) -> int:
 def new_blocks(p: Plane, done: int, chunk: int) -> int:
     """Return the blocks of all groups that `chunk` tokens after `done` cached ones need."""
     groups = p.config[0].full_groups + p.config[0].window_groups
-    return int(groups * (blocks_for(p, done + chunk) - blocks_for(p, done)))
+    states = p.config[0].state_blocks if done == 0 and chunk > 0 else 0
+    return int(groups * (blocks_for(p, done + chunk) - blocks_for(p, done)) + states)
 
 
 @kernel
@@ -59,7 +61,8 @@ def most_blocks(p: Plane, tokens: int) -> int:
     config = p.config[0]
     blocks = blocks_for(p, tokens)
     in_window = min(blocks, config.window_blocks) if config.window_groups > 0 else 0
-    return int(config.full_groups * blocks + config.window_groups * in_window)
+    groups = config.full_groups * blocks + config.window_groups * in_window
+    return int(groups + config.state_blocks)
 
 
 @kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from planner.simulation.kernels.cache import blocks_for, blocks_needed, make_room
+from planner.simulation.kernels.cache import blocks_needed, make_room, new_blocks
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.queues import admit, next_waiting
 from planner.simulation.kernels.steps import (
@@ -49,7 +49,7 @@ def _fits(p: Plane, e: int, tokens: int) -> bool:
     if tokens > 0 and tokens + total > config.max_num_batched_tokens:
         return False
     spare = 0 if lane.running == 0 else config.watermark
-    return bool(blocks_for(p, total) + spare <= lane.free_blocks)
+    return bool(new_blocks(p, 0, total) + spare <= lane.free_blocks)
 
 
 @kernel
@@ -66,7 +66,7 @@ def _prefill(p: Plane, e: int) -> None:
         p.slots[e, lane.prefills].prefill = admit(p, e, i)
         p.slots[e, lane.prefills].done = 0
         lane.prefills += 1
-        lane.free_blocks -= blocks_for(p, total)
+        lane.free_blocks -= new_blocks(p, 0, total)
         tokens += total
         attended += float(total * (total + 1) // 2)
         in_window += attended_window(0, total, window)

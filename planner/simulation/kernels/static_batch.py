@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from planner.simulation.kernels.cache import blocks_for
+from planner.simulation.kernels.cache import new_blocks
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.queues import admit, next_waiting
 from planner.simulation.kernels.steps import attended_window, start_step
@@ -60,7 +60,7 @@ def _form_batch(p: Plane, e: int) -> None:
         i = lane.queue_head
         prompt = max(longest_prompt, p.requests[i].prompt)
         output = max(longest_output, p.requests[i].output)
-        blocks = (lane.prefills + 1) * blocks_for(p, prompt + output)
+        blocks = (lane.prefills + 1) * new_blocks(p, 0, prompt + output)
         if lane.prefills > 0 and blocks > config.blocks:
             break
         longest_prompt, longest_output = prompt, output
