@@ -32,22 +32,45 @@ class ChunkedScheduler(Scheduler):
 
 
 class PrefillFirstScheduler(Scheduler):
-    """Whole prompts while one fits, else a token for every running sequence."""
+    """Whole prompts while one fits, else a token for every running sequence.
+
+    While sequences decode it looks for new ones every ``recv_interval`` steps.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._received = 0  # of those that wait, the first so many, which it knows
+        self._unread = 0  # decode steps since it looked for others
 
     def schedule(self, now: float) -> Work:
         """Return the work of the step that starts now."""
+        self._receive()
         work: Work = []
         tokens = 0
         while self._fits(tokens):
             sequence = self._admit(now)
+            self._received -= 1
             work.append((sequence, sequence.next_chunk(sequence.left)))
             tokens += sequence.left
             self.free_blocks -= self.limits.blocks_for(sequence.left)
-        return work or self._continue_running(self.limits.max_num_batched_tokens)[0]
+        self._unread = 0 if work else self._unread + 1
+        return work or self._decode()
+
+    def _receive(self) -> None:
+        """Look at what waits, if it is time to."""
+        if not self.running or self._unread in {0, self.limits.recv_interval}:
+            self._received, self._unread = len(self.waiting), 0
+
+    def _decode(self) -> Work:
+        """Return a token's work for every running sequence; those that are preempted are known."""
+        waiting = len(self.waiting)
+        work, _ = self._continue_running(self.limits.max_num_batched_tokens)
+        self._received += len(self.waiting) - waiting
+        return work
 
     def _fits(self, tokens: int) -> bool:
         """Return whether the first prompt can join a step with `tokens` prompt tokens."""
-        if not self.waiting or not self._free_slots:
+        if not self._received or not self._free_slots:
             return False
         left = self.waiting[0].left
         if tokens and tokens + left > self.limits.max_num_batched_tokens:

@@ -64,6 +64,8 @@ class Limits:
         Blocks that ``prefill_first`` keeps free at admission, unless nothing runs.
     reserve_full_isl : bool
         Whether ``chunked`` admits a sequence only if all its tokens would fit.
+    recv_interval : int
+        Decode steps after which ``prefill_first`` looks for requests that have arrived.
     batch_size, timeout : int, float
         Of ``static``: a batch starts with so many requests, or once its oldest has waited so
         long. [-, s]
@@ -77,6 +79,7 @@ class Limits:
     max_model_len: int
     watermark: int = 0
     reserve_full_isl: bool = True
+    recv_interval: int = 1
     batch_size: int = 1
     timeout: float = 0.0
 

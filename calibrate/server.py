@@ -154,6 +154,7 @@ def limits_of(system: System) -> Limits:
         max_model_len=system.pool.max_model_len,
         watermark=int(config.watermark),
         reserve_full_isl=bool(config.reserve_full),
+        recv_interval=int(config.recv_interval),
         batch_size=max(int(config.batch_size), 1),
         timeout=float(config.timeout),
     )

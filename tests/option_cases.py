@@ -366,6 +366,10 @@ CASES: dict[str, Case] = {
     "PrefillFirst.kind": Case(
         f"{ENGINE}.scheduler.kind=chunked", f"{ENGINE}.scheduler={{kind: prefill_first}}"
     ),
+    "PrefillFirst.scheduler_recv_interval": Case(
+        f"{ENGINE}.scheduler={{kind: prefill_first, scheduler_recv_interval: 20}}",
+        f"{ENGINE}.scheduler={{kind: prefill_first}}",
+    ),
     "Static.kind": Case(STATIC),
     "Static.batch_size": Case(f"{ENGINE}.scheduler.batch_size=4", STATIC),
     "Static.timeout": Case(f"{ENGINE}.scheduler.timeout=10 ms", STATIC),

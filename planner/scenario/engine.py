@@ -40,13 +40,21 @@ class Chunked(Spec):
 class PrefillFirst(Spec):
     """Continuous batching in which a step is either whole prompts or decoding, prompts first [1]_.
 
+    Parameters
+    ----------
+    scheduler_recv_interval : int
+        While requests decode, new ones are looked for after so many steps, >= 1; SGLang's flag of
+        that name [2]_. Where nothing runs, and after a step of prompts, they are seen at once.
+
     References
     ----------
     .. [1] G.-I. Yu et al., "Orca: a distributed serving system for transformer-based generative
        models," OSDI 2022; the scheduler of vLLM V0.
+    .. [2] sgl-project/sglang, ``managers/scheduler_recv_skipper.py``.
     """
 
     kind: Literal["prefill_first"] = "prefill_first"
+    scheduler_recv_interval: Count = 1
 
 
 class Static(Spec):

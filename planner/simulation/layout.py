@@ -40,6 +40,8 @@ CONFIG_DTYPE = np.dtype(
             # window; blocks that one request holds at most in each of the latter; blocks that it
             # holds for the states of recurrent layers
             "full_groups", "window_groups", "window_blocks", "state_blocks",
+            # decode steps after which a scheduler looks for requests that have arrived
+            "recv_interval",
         )
     ]
     + [
@@ -57,6 +59,9 @@ LANE_DTYPE = np.dtype(
             "running", "decoding", "partial", "partial_done", "oldest", "youngest", "free_slots",
             # queue
             "waiting", "queue_head", "queue_tail",
+            # of those that wait, the first so many that the scheduler has received, and its decode
+            # steps since it looked for others
+            "received", "unread",
             # KV cache: free blocks, tokens cached by decoding sequences, the same within windows,
             # sequences whose window is not full yet
             "free_blocks", "context", "context_window", "growing",

@@ -128,6 +128,9 @@ class System:
         row.full_groups, row.window_groups = groups.full_groups, groups.window_groups
         row.window_blocks = groups.window_blocks(engine.max_num_batched_tokens)
         row.state_blocks = groups.state_blocks
+        row.recv_interval = 1
+        if engine.scheduler.kind == "prefill_first":
+            row.recv_interval = engine.scheduler.scheduler_recv_interval
         if engine.scheduler.kind == "chunked":
             row.reserve_full = engine.scheduler.scheduler_reserve_full_isl
         if engine.scheduler.kind == "static":

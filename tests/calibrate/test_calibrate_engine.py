@@ -89,6 +89,7 @@ def replay(case):
         max_model_len=LONGEST,
         watermark=given.watermark,
         reserve_full_isl=given.reserve_full,
+        recv_interval=given.recv_interval,
         batch_size=given.batch_size,
         timeout=given.timeout,
     )

@@ -62,10 +62,24 @@ def test_shapes_of_the_catalogue_have_a_configuration_with_their_sizes(name, kin
     assert config.num_attention_heads == shape.n_heads
 
 
-@pytest.mark.parametrize("name", ["mixtral-8x7b", "deepseek-v3", "t5-small", "gpt-oss-20b"])
+@pytest.mark.parametrize(
+    "name", ["mixtral-8x7b", "deepseek-v3", "t5-small", "gpt-oss-20b", "qwen3.5-9b"]
+)
 def test_what_cannot_be_built_says_what_it_has(name):
     with pytest.raises(InputError, match=r"must be of the kind of Llama, GPT-2 or BERT, got one"):
         load_model(name, "bf16", "cpu")
+
+
+def test_a_folder_whose_layers_keep_states_is_refused_before_its_weights_are_read(tmp_path):
+    config = {
+        "model_type": "qwen3_5_text", "hidden_size": 32, "num_hidden_layers": 4,
+        "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 97, "head_dim": 8,
+        "max_position_embeddings": 64, "linear_num_key_heads": 2, "linear_num_value_heads": 2,
+        "linear_key_head_dim": 8, "linear_value_head_dim": 8,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"config.json: must attend in all layers: this engine"):
+        load_model(tmp_path, "fp32", "cpu")
 
 
 def test_random_weights_follow_from_the_seed_and_leave_the_global_stream_alone():

@@ -64,6 +64,7 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states
         full_groups=full,
         window_groups=windowed,
         state_blocks=states,
+        recv_interval=draw(st.sampled_from([1, 1, 2, 7])),
         watermark=draw(st.integers(0, 3)),
         reserve_full=draw(st.booleans()),
         batch_size=draw(st.integers(1, seqs)),
@@ -178,7 +179,7 @@ def make_fleet(case):
     row.scheduler, row.router = SCHEDULERS[limits.scheduler], ROUTERS[limits.router]
     row.window = int(case.coefficients["window"])
     row.full_groups, row.window_groups = limits.full_groups, limits.window_groups
-    row.state_blocks = limits.state_blocks
+    row.state_blocks, row.recv_interval = limits.state_blocks, limits.recv_interval
     row.window_blocks = -(-(row.window - 1 + row.max_num_batched_tokens) // row.block_size) + 1
     return Fleet(
         layout.build_plane(

@@ -65,6 +65,7 @@ class Limits:
     full_groups: int = 1
     window_groups: int = 0
     state_blocks: int = 0
+    recv_interval: int = 1
     watermark: int = 0
     reserve_full: bool = False
     batch_size: int = 4
@@ -78,6 +79,7 @@ class Lane:
         self.l, self.c, self.replica = limits, coefficients, replica
         self.waiting, self.running, self.chunks, self.batch = [], [], {}, []
         self.end, self.start, self.rest, self.pad = None, 0.0, 0.0, 0
+        self.received, self.decoded = [], 0  # prefill first: what it knows, decode steps since
 
     def blocks(self, tokens):
         return math.ceil(tokens / self.l.block_size)
@@ -136,6 +138,7 @@ class Lane:
             victim.cached, victim.state, victim.decodes = 0, "waiting", False
             victim.preemptions += 1
             self.waiting.insert(0, victim)
+            self.received.insert(0, victim)
             if victim is seq:
                 return False
         self.chunks[seq.row] = chunk
@@ -163,15 +166,19 @@ class Lane:
 
     def prefill_first(self):
         tokens = 0
-        while self.waiting and len(self.running) < self.l.max_num_seqs:
+        if not self.running or self.decoded in {0, self.l.recv_interval}:
+            self.received, self.decoded = list(self.waiting), 0
+        while self.received and len(self.running) < self.l.max_num_seqs:
             chunk = self.waiting[0].prefill_left
             if tokens and tokens + chunk > self.l.max_num_batched_tokens:
                 break
             spare = self.l.watermark if self.running else 0
             if self.blocks(chunk) + self.l.state_blocks + spare > self.free:
                 break
+            self.received.pop(0)
             self.admit(chunk)
             tokens += chunk
+        self.decoded = 0 if tokens else self.decoded + 1
         if not tokens:
             for seq in list(self.running):
                 if seq in self.running:

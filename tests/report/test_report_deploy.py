@@ -173,6 +173,10 @@ def test_the_flags_say_what_was_simulated():
             "no static batches",
         ),
         (["service.engine.scheduler={kind: prefill_first}"], "it cuts prompts into chunks"),
+        (
+            ["service.engine.scheduler={kind: prefill_first, scheduler_recv_interval: 9}"],
+            "takes new requests at every step, not every 9",
+        ),
         (["service.engine.kv_tokens=99999"], "lower --num-gpu-blocks-override"),
         (["service.model=gpt-oss-20b"], "is stored as mxfp4, bf16 was simulated"),
         (["service.before=[{name: speech, compute: {time: 9 ms}}]"], "not made here: speech"),

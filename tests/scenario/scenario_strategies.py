@@ -112,7 +112,7 @@ S[stages.Stage] = st.builds(
 )
 
 S[engine.Chunked] = st.builds(engine.Chunked)
-S[engine.PrefillFirst] = st.just(engine.PrefillFirst())
+S[engine.PrefillFirst] = st.builds(engine.PrefillFirst, scheduler_recv_interval=counts)
 S[engine.Static] = st.builds(engine.Static, batch_size=counts, timeout=seconds_or_zero)
 S[engine.MeasuredMemory] = st.builds(
     engine.MeasuredMemory,

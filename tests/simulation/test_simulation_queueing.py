@@ -16,7 +16,17 @@ from planner.traffic.arrivals import GammaArrivals, PoissonArrivals
 from planner.traffic.requests import Requests
 
 
-def run(arrivals, outputs, *, slots=1, replicas=1, router=layout.LEAST_OUTSTANDING, **step):
+def run(
+    arrivals,
+    outputs,
+    *,
+    slots=1,
+    replicas=1,
+    router=layout.LEAST_OUTSTANDING,
+    scheduler=layout.CHUNKED,
+    recv_interval=1,
+    **step,
+):
     """Run requests whose prompts of one token cost no more than a token of output."""
     n = len(arrivals)
     requests = Requests(
@@ -32,7 +42,7 @@ def run(arrivals, outputs, *, slots=1, replicas=1, router=layout.LEAST_OUTSTANDI
     config = layout.record(layout.CONFIG_DTYPE, 1)
     row = config[0]
     row.router, row.lanes_per_replica, row.block_size = router, 1, 16
-    row.full_groups = 1
+    row.scheduler, row.full_groups, row.recv_interval = scheduler, 1, recv_interval
     row.max_num_seqs, row.max_num_batched_tokens = slots, max(slots, 64)
     row.blocks = slots * (int(np.max(outputs)) // 16 + 2)
     plane = layout.build_plane(
@@ -51,6 +61,29 @@ def run(arrivals, outputs, *, slots=1, replicas=1, router=layout.LEAST_OUTSTANDI
 
 def waits(plane):
     return plane.requests["admitted"] - plane.requests["arrival"]
+
+
+@pytest.mark.parametrize(
+    ("every", "admitted"),
+    [
+        # steps of one second; the first request's prompt is the first, then it decodes
+        (1, [0, 3, 4, 40]),
+        # looks after its prompt at 1, and after 4 decode steps at 5; at 6 after that prompt, then
+        # at 10; nothing runs at 40
+        (4, [0, 5, 5, 40]),
+        (7, [0, 8, 8, 40]),
+    ],
+)
+def test_requests_are_looked_for_every_so_many_decode_steps(every, admitted):
+    plane = run(
+        [0, 2.5, 3.5, 40],
+        [20, 2, 2, 1],
+        slots=8,
+        scheduler=layout.PREFILL_FIRST,
+        recv_interval=every,
+        overhead_fixed=1.0,
+    )
+    assert plane.requests["admitted"].tolist() == admitted
 
 
 @given(load=st.floats(0.05, 2.0), cv=st.floats(0.2, 4), seed=st.integers(0, 2**32 - 1))

@@ -210,6 +210,16 @@ def test_what_a_script_of_the_benchmark_sets_counts(tmp_path):
     assert script.service.settings.kv_cache == "fp8"
     assert other.service.settings.kv_cache == "bf16"
     assert script.pool.tokens == pytest.approx(other.pool.tokens * 2 * 0.75 / 0.9, rel=0.02)
+    blackwell = INFERENCEX | {"engine": "sglang", "catalogue_device": "B200-SXM-180GB"}
+    for load, every in (("8", 10), ("16", 30)):
+        engine = case_of(point(tmp_path, **blackwell | {"load": load})).deployment.service.engine
+        assert engine.scheduler.scheduler_recv_interval == every
+        assert (engine.max_num_batched_tokens, engine.max_num_seqs) == (32768, 128)
+    four = case_of(point(tmp_path, **blackwell | {"tp": "4", "load": "16"})).deployment
+    assert four.service.engine.scheduler.scheduler_recv_interval == 10
+    assert four.service.engine.max_num_batched_tokens == 8192
+    plain = case_of(point(tmp_path, **blackwell | {"len_note": ""})).deployment
+    assert plain.service.engine.scheduler.scheduler_recv_interval == 1
     whole = case_of(point(tmp_path, **INFERENCEX, engine="sglang")).deployment
     assert whole.service.engine.max_num_batched_tokens == 32768
     assert whole.service.settings.kv_cache == "bf16"
@@ -298,6 +308,18 @@ def test_sglangs_benchmark_sends_a_thousand_requests_and_inferencex_ten_a_client
     few = requests_of(point(tmp_path, engine="sglang", load="2000"), 1)
     theirs = requests_of(point(tmp_path, **INFERENCEX, engine="sglang"), 1)
     assert [len(each.arrival_s) for each in (own, few, theirs)] == [1000, 2000, 640]
+
+
+def test_rows_that_repeat_inferencexs_are_read_as_those(tmp_path):
+    row = {**INFERENCEX, "engine": "sglang", "model": "Qwen3.5-397B-A17B", "dtype": "bf16"}
+    row |= {"catalogue_device": "B200-SXM-180GB"}
+    own = case_of(point(tmp_path, **row))
+    again = {"len_note": "nominal", "notes": "source_file=qwen3.5-397b-gap-analysis.csv"}
+    repeated = case_of(point(tmp_path, **row | again))
+    assert repeated.deployment == own.deployment
+    assert own.deployment.service.settings.kv_cache == "bf16"  # fp8 with quantised weights only
+    assert len(repeated.requests) == len(own.requests) == 640
+    assert len(case_of(point(tmp_path, **row | {"len_note": "nominal"})).requests) == 1000
 
 
 def test_degrees_multiplied_twice_are_read_once(tmp_path):

@@ -134,6 +134,12 @@ def _scheduler_notices(system: System) -> Iterator[str]:
             "vLLM decodes in the same step as it reads prompts, unlike the prefill_first scheduler "
             "simulated"
         )
+        every = engine.scheduler.scheduler_recv_interval
+        if every > 1:
+            yield (
+                f"it takes new requests at every step, not every {every} as simulated "
+                "(scheduler_recv_interval, a flag of SGLang): first tokens come sooner"
+            )
         if engine.max_num_batched_tokens < system.pool.max_model_len:
             yield (
                 "it cuts prompts into chunks, since max_num_batched_tokens is below max_model_len, "

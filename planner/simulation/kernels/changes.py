@@ -69,6 +69,7 @@ def _lose_lane(p: Plane, e: int, now: float, at: float) -> None:
     p.crossing[e, :] = 0
     p.decoding_of[e, :] = 0
     lane.running = lane.decoding = lane.waiting = lane.finishes = 0
+    lane.received = lane.unread = 0
     lane.partial = lane.oldest = lane.youngest = NONE
     lane.free_slots = p.config[0].max_num_seqs
     lane.free_blocks = p.config[0].blocks

@@ -23,7 +23,12 @@ from planner.simulation.kernels.cache import (
 )
 from planner.simulation.kernels.compiled import kernel
 from planner.simulation.kernels.queues import admit, next_waiting
-from planner.simulation.kernels.steps import attended_window, decode_alone, start_step
+from planner.simulation.kernels.steps import (
+    UNBOUNDED,
+    attended_window,
+    decode_alone,
+    start_step,
+)
 from planner.simulation.layout import NONE
 
 if TYPE_CHECKING:
@@ -38,7 +43,7 @@ def advance_chunked(p: Plane, e: int, limit: float) -> int:
     preempted = False
     if needed <= lane.free_blocks:
         if lane.partial == NONE and lane.decoding > 0 and not _can_admit(p, e, needed):
-            return decode_alone(p, e, limit)
+            return decode_alone(p, e, limit, UNBOUNDED)
         lane.free_blocks -= needed
     else:
         preempted = make_room(p, e)

@@ -34,6 +34,7 @@ def wait_first(p: Plane, e: int, i: int) -> None:
     p.requests[i].after = lane.queue_head if lane.waiting > 0 else NONE
     lane.queue_head = i
     lane.waiting += 1
+    lane.received += 1  # the scheduler knows it
 
 
 @kernel
@@ -43,7 +44,22 @@ def next_waiting(p: Plane, e: int) -> int:
     i = lane.queue_head
     lane.queue_head = p.requests[i].after
     lane.waiting -= 1
+    lane.received -= 1
     return int(i)
+
+
+@kernel
+def receive(p: Plane, e: int) -> None:
+    """Let the scheduler of lane `e` know what waits, if it looks before the step that starts now.
+
+    It looks where nothing runs, after a step that prefilled, and after every ``recv_interval``
+    steps that only decoded.
+    """
+    lane = p.lanes[e]
+    lane.unread %= p.config[0].recv_interval
+    if lane.unread == 0 or lane.running == 0:
+        lane.unread = 0
+        lane.received = lane.waiting
 
 
 @kernel

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from planner.simulation.layout import Plane
 
 
+#: More steps than any request has.
+UNBOUNDED = 2**62
+
+
 @kernel
 def attended_window(done: int, chunk: int, window: int) -> float:
     """Return the sum over tokens ``done + 1 .. done + chunk`` of ``min(position, window)``."""
@@ -107,6 +111,7 @@ def _end_decode(p: Plane, e: int) -> None:
     lane.stalled = 0
     lane.last_decode = lane.now
     lane.step += 1
+    lane.unread += 1
     if lane.padded > 0:
         lane.padded_context += 1
     else:
@@ -144,13 +149,13 @@ def start_decode(p: Plane, e: int) -> None:
 
 
 @kernel
-def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat, see below
-    """Run decode-only steps of lane `e` that start before `limit`; return how many finished.
+def decode_alone(p: Plane, e: int, limit: float, most: int) -> int:  # noqa: PLR0915 - flat, see below
+    """Run up to `most` decode-only steps of lane `e` that start before `limit`.
 
-    Blocks for the first of them must be free. Stops when a step would end after `limit` (it is
-    left under way), when a sequence finishes, when the cache has too few free blocks, or when
-    blocks leave windows while a request waits for some. Most steps of a simulation run here, so
-    this is flat: a kernel's call costs more than a step.
+    Returns how many requests finished. Blocks for the first step must be free. Stops when a step
+    would end after `limit` (it is left under way), when a sequence finishes, when the cache has too
+    few free blocks, or when blocks leave windows while a request waits for some. Most steps of a
+    simulation run here, so this is flat: a kernel's call costs more than a step.
     """
     lane = p.lanes[e]
     size, blocks = p.config[0].block_size, p.config[0].blocks
@@ -211,8 +216,9 @@ def decode_alone(p: Plane, e: int, limit: float) -> int:  # noqa: PLR0915 - flat
         lane.last_decode = now
         if step == due or now >= limit or groups * p.phase[e, 0, residue] > free:
             break
-        if wanted and freed > 0:
+        if steps == most or (wanted and freed > 0):
             break
     lane.now, lane.step, lane.context, lane.free_blocks = now, step, context, free
     lane.steps += steps
+    lane.unread += steps
     return int(finish_due(p, e)) if step == due else 0

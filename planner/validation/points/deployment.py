@@ -136,8 +136,14 @@ def deployment(point: Point, longest: int) -> Deployment:
         if (found := pattern.search(point.texts["notes"]))
     }
     if script := started(point, engine):
-        tokens = script.step_tokens(int(point.numbers["isl"]), int(point.numbers["load"]))
+        clients = int(point.numbers["load"])
+        tokens = script.step_tokens(int(point.numbers["isl"]), clients)
+        every = script.polled(clients)
         limits = {"max_num_batched_tokens": tokens, "gpu_memory_utilization": script.memory}
+        if script.sequences:
+            limits["max_num_seqs"] = script.sequences
+        if every > 1:
+            limits["scheduler_recv_interval"] = every
     return _deployment(
         point.model,
         point.device,
@@ -192,7 +198,7 @@ def _settings(point: Point) -> Settings:
     latent = _found(point.model, point.device)[0].is_mla
     kv = "fp8" if small and not latent and not (gpt_oss and engine == "vllm") else "bf16"
     if script := started(point, engine):
-        kv = script.kv
+        kv = script.kv if weights not in {"bf16", "fp16", "fp32"} else "bf16"
     return Settings.model_validate({"weights": weights, "kv_cache": kv})
 
 
@@ -218,6 +224,8 @@ def _deployment(  # noqa: PLR0917 - the key of a cache
         "disable_hybrid_kv_cache_manager": engine != "vllm",
         **dict(given),
     }
+    if "scheduler_recv_interval" in limits:
+        limits["scheduler"]["scheduler_recv_interval"] = limits.pop("scheduler_recv_interval")
     tensor, pipeline = degrees
     fleet = Fleet.model_validate(
         {"device": device.name, "tensor_parallel": tensor, "pipeline_parallel": pipeline}

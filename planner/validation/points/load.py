@@ -10,6 +10,7 @@ import numpy as np
 from planner.streams import stream
 from planner.traffic.requests import ClosedLoop, Requests
 from planner.validation.points.deployment import UnsupportedError, family
+from planner.validation.points.inferencex import of_inferencex
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -56,7 +57,7 @@ def lengths(point: Point) -> tuple[float, float]:
 
 
 def _low(point: Point) -> float:
-    return DRAWN_FROM if "RANDOM_RANGE_RATIO" in point.texts["len_note"] else 1.0
+    return DRAWN_FROM if of_inferencex(point) else 1.0
 
 
 def requests_of(point: Point, room: int) -> Requests:
