@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from planner.catalog.provenance import Origin
 from planner.spec import Spec
@@ -57,7 +57,7 @@ class Coefficient(Origin):
         Standard error, in the same unit.
     """
 
-    value: float
+    value: Annotated[float, Field(strict=True)]  # `true` is no number
     stderr: NonNegativeFloat | None = None
 
 

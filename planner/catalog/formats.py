@@ -29,7 +29,7 @@ class Speedup(Origin):
         Standard error. [-]
     """
 
-    value: PositiveFloat
+    value: Annotated[float, Field(gt=0, strict=True)]  # `true` is no number
     stderr: NonNegativeFloat | None = None
 
 

@@ -124,6 +124,14 @@ def test_a_profile_of_another_device_is_refused(tmp_path):
             {"coefficients": {"overlap": CONTENT_OF | {"value": 10**400}}},
             "coefficients.overlap.value",
         ),
+        (
+            {"coefficients": {"overlap": CONTENT_OF | {"value": True}}},
+            "coefficients.overlap.value: must be",
+        ),
+        (
+            {"settings": {"launch.eager": {"overhead": CONTENT_OF | {"value": True}}}},
+            r"launch.eager.overhead.value: must be",
+        ),
         (covariance(["overlap", "overlap"], [[1, 0], [0, 1]]), "once, got 'overlap' twice"),
         (covariance(["overlop"], [[1]]), "got 'overlop'; did you mean 'overlap'"),
         (covariance(["overlap"], [[-1]]), "positive semidefinite"),
