@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args, get_origin
 from hypothesis import strategies as st
 
 from planner.catalog import devices, models
+from planner.catalog.linear_attention import LinearAttention
 from planner.catalog.provenance import Origin
 from planner.latency import settings, stages
 from planner.scenario import engine, fleet, model, plan, service
@@ -69,17 +70,28 @@ S[devices.Device] = st.builds(
     prices=st.dictionaries(st.sampled_from(["low", "aws"]), st.floats(0, 100)),
     origins=st.dictionaries(words, S[Origin], max_size=1),
 )
+S[LinearAttention] = st.builds(
+    LinearAttention,
+    n_layers=st.just(1),
+    key_heads=st.sampled_from([1, 8]),
+    value_heads=st.sampled_from([8, 32]),
+    key_head_dim=counts,
+    value_head_dim=counts,
+    conv_kernel=counts,
+)
 S[models.ModelShape] = st.builds(
     models.ModelShape,
     name=words,
     hidden_size=st.sampled_from([1024, 4096]),
-    n_layers=counts,
+    n_layers=st.integers(2, 200),
     n_heads=st.sampled_from([8, 32]),
     n_kv_heads=st.sampled_from([1, 8]),
     ffn_size=counts,
     vocab_size=counts,
     max_position=counts,
     tied_embeddings=st.booleans(),
+    gated_attention=st.booleans(),
+    linear_attention=optional(S[LinearAttention]),
 )
 S[settings.Pruning] = st.one_of(
     st.just(settings.Pruning()),
