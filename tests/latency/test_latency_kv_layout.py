@@ -114,6 +114,11 @@ def test_a_block_beside_states_is_as_large_as_one_of_them():
     # three groups of eight layers each hold a state and the one before it
     assert pool.layout.request_blocks(1, 8192) == 1 + 3 * 2
     assert pool.layout.request_blocks(10 * pool.block_size, 8192) == 10 + 3 * 2
+    # two devices halve state and token alike; of eight, two share a KV head but no state
+    two, eight = (kv_pool(shape, H100, Settings(), Engine(), tensor_parallel=n) for n in (2, 8))
+    assert two.block_size == pool.block_size
+    assert two.layout.block_bytes == pool.layout.block_bytes / 2
+    assert eight.block_size == 16 * math.ceil(state / 8 / (16 * token / 4))
 
 
 def test_kinds_of_nearly_as_many_layers_have_one_group_each():

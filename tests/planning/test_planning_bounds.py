@@ -1,14 +1,17 @@
 """Closed forms are bounds: no simulation beats them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalog.profile import load_profile
+from planner.latency.step_time import step_batch
 from planner.planning.bounds import first_guess
 from planner.planning.constraints import constraints_of
-from planner.planning.demand import Step, capacity, means
+from planner.planning.demand import Step, Work, capacity, means
 from planner.planning.entries import bounded, under
 from planner.planning.evaluation import Evaluator
 from planner.planning.plan import objectives_of
@@ -82,6 +85,28 @@ def test_no_request_is_faster_than_alone(case):
     step = Step(system)
     bound = np.array([step.first_token(int(each)) for each in record.prompt_tokens])
     assert (first >= bound * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_bound_of_one_step_is_its_time(case):
+    step = Step(build_system(scenario(case)))
+    batch = step_batch([(200, 0), (30, 50)], [10, 700], step.c.window)
+    work = batch._asdict() | {
+        "steps": 1,
+        "experts": -np.expm1(batch.tokens * step.c.experts_log_miss),
+    }
+    seconds = step.seconds(((200, 0), (30, 50)), (10, 700))
+    assert step.least(Work(**work)) == pytest.approx(seconds, rel=1e-9)
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[6]], ids=str)
+def test_what_a_request_holds_is_no_more_than_its_blocks_and_less_by_part_of_one(case):
+    system = build_system(scenario(case))
+    step, layout, size = Step(system), system.pool.layout, system.pool.block_size
+    one = SimpleNamespace(prompt_tokens=np.array([700]), output_tokens=np.array([120]))
+    held = step.held(means(one, 0))
+    blocks = sum(layout.request_blocks(700 + each, step.budget) for each in range(1, 120))
+    assert held <= blocks * size < held + 119 * layout.full_groups * size
 
 
 def test_a_guess_grows_with_the_rate():

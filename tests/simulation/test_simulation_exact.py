@@ -85,7 +85,7 @@ def test_the_cases_hold_what_they_are_meant_to_test():
     """Preemption, failures, waiting and several replicas do occur among random cases."""
     seen = Counter()
 
-    @settings(max_examples=100, database=None, phases=[Phase.generate], deadline=None)
+    @settings(max_examples=300, database=None, phases=[Phase.generate], deadline=None)
     @seed(1)
     @given(case=cases(changes=True))
     def look(case):
@@ -97,7 +97,7 @@ def test_the_cases_hold_what_they_are_meant_to_test():
         seen["rejected"] += bool((rows["status"] == 3).any())
         seen["windows"] += case.coefficients["window"] > 0
 
-    @settings(max_examples=100, database=None, phases=[Phase.generate], deadline=None)
+    @settings(max_examples=300, database=None, phases=[Phase.generate], deadline=None)
     @seed(1)
     @given(case=cases(hybrid=True))
     def look_at_windows(case):

@@ -57,7 +57,7 @@ class Started(NamedTuple):
     sequences : int
         Most requests in service; 0 for the engine's default.
     recv_interval : (int, int)
-        SGLang's ``scheduler_recv_interval`` with fewer than 16 clients, and with more.
+        SGLang's ``scheduler_recv_interval`` with fewer than 16 clients, and with 16 or more.
     """
 
     tokens: int
@@ -135,7 +135,8 @@ SCRIPTS = {
 def of_inferencex(point: Point) -> bool:
     """Return whether InferenceX measured a row.
 
-    The rows of Qwen3.5 from a "gap analysis" repeat, rounded, those that say so themselves.
+    Rows of Qwen3.5 from a "gap analysis" are among them: but for six they repeat, rounded, others
+    that say so themselves.
     """
     texts = point.texts
     repeated = "qwen3.5-397b-gap-analysis" in texts["notes"]
