@@ -56,7 +56,10 @@ def shape_from_config(content: Mapping[str, Any], path: Path) -> ModelShape:
     file = str(path)
     model_type = content.get("model_type")
     nested = content.get("text_config")
-    if isinstance(model_type, str) and model_type in _NESTED and isinstance(nested, dict):
+    if isinstance(model_type, str) and model_type in _NESTED:
+        if not isinstance(nested, dict):
+            message = f"must be a mapping where model_type is {model_type!r}, got {nested!r:.60}"
+            raise InputError(Problem(message, "text_config", file))
         content = {key: content.get(key) for key in _OF_ALL} | nested
         model_type = f"{model_type}_text"
     if not isinstance(model_type, str) or model_type not in MODEL_TYPES:

@@ -145,8 +145,18 @@ def _sparse(config: Config, fields: Fields) -> Fields:
         "n_experts": config.size("num_experts"),
         "experts_per_token": config.size("num_experts_per_tok"),
         "moe_ffn_size": config.size("moe_intermediate_size"),
-        "n_dense_layers": layers - len(sparse) + len(dense.intersection(sparse)),
+        "n_dense_layers": layers - len(sparse) + sum(each in sparse for each in dense),
     }
+
+
+def _linear_layers(config: Config, types: object, layers: int) -> int:
+    """Return how many of the `layers` have linear attention, by the list of their `types`."""
+    kinds = ("linear_attention", "full_attention")
+    listed = types if isinstance(types, list) else []
+    if len(listed) != layers or any(each not in kinds for each in listed):
+        rule = f"must list {kinds[0]!r} or {kinds[1]!r} for each of the {layers} layers"
+        config.refuse("layer_types", f"{rule}, got {types!r:.60} of {len(listed)}")
+    return listed.count("linear_attention")
 
 
 def _hybrid(config: Config, *, ffn: str = "intermediate_size") -> Fields:
@@ -155,8 +165,8 @@ def _hybrid(config: Config, *, ffn: str = "intermediate_size") -> Fields:
     every = config.size("full_attention_interval", default=4)
     linear = fields["n_layers"] - fields["n_layers"] // every
     types = config.get("layer_types")
-    if isinstance(types, list):
-        linear = sum(1 for each in types if each == "linear_attention")
+    if types is not None:
+        linear = _linear_layers(config, types, fields["n_layers"])
     if linear:
         fields["linear_attention"] = {
             "n_layers": linear,

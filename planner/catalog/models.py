@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from planner.catalog.dimensions import Dimension, DimensionOrZero
+from planner.catalog.dimensions import Dimension, DimensionOrZero, Layers
 from planner.catalog.linear_attention import LinearAttention
 from planner.catalog.provenance import GIVEN, Origin
 from planner.catalog.rules import check
@@ -78,7 +78,7 @@ class ModelShape(Spec):
     hf_id: str = ""
     arch: Literal["decoder", "encoder", "enc-dec"] = "decoder"
     hidden_size: Dimension
-    n_layers: Dimension
+    n_layers: Layers
     n_layers_dec: DimensionOrZero = 0
     n_heads: Dimension
     n_kv_heads: DimensionOrZero = 0

@@ -54,7 +54,7 @@ class PrefillFirst(Spec):
     """
 
     kind: Literal["prefill_first"] = "prefill_first"
-    scheduler_recv_interval: Count = 1
+    scheduler_recv_interval: Limit = 1
 
 
 class Static(Spec):

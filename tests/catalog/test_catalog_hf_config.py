@@ -193,6 +193,29 @@ def test_dense_layers_of_a_sparse_model_are_counted(tmp_path):
     assert shape.n_dense_layers == 24 + 1  # every other layer, and layer 1 of the sparse ones
 
 
+def test_dense_layers_are_counted_at_once_however_many_layers_there_are(tmp_path):
+    config = CONFIGS["qwen3-30b-a3b"] | {"num_hidden_layers": 10**9, "mlp_only_layers": [-1]}
+    with pytest.raises(InputError, match=r"n_layers: .* less than or equal to 100000"):
+        from_hf_config(write(tmp_path, config))
+
+
+@pytest.mark.parametrize(
+    "types", ["linear_attention", ["linear_attention"] * 20, ["LINEAR"] * 48, [[]] * 48]
+)
+def test_layer_types_of_linear_attention_are_one_for_each_layer(types, tmp_path):
+    config = CONFIGS["qwen3-next-80b-a3b"] | {"layer_types": types}
+    rule = "layer_types: must list 'linear_attention' or 'full_attention' for each of the 48 layers"
+    with pytest.raises(InputError, match=rule):
+        from_hf_config(write(tmp_path, config))
+
+
+@pytest.mark.parametrize("inner", [None, [1], "text"])
+def test_a_model_inside_another_must_be_there(inner, tmp_path):
+    config = {"model_type": "qwen3_5", "text_config": inner}
+    with pytest.raises(InputError, match="text_config: must be a mapping where model_type is 'qw"):
+        from_hf_config(write(tmp_path, config))
+
+
 def test_missing_keys_are_all_named(tmp_path):
     config = CONFIGS["llama-3.1-8b"].copy()
     del config["hidden_size"], config["vocab_size"]

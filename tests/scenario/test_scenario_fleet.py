@@ -148,9 +148,11 @@ def test_an_engines_limits_fit_together(changes, message):
         {"gpu_memory_utilization": 1.01}, {"max_num_seqs": 0}, {"max_num_seqs": True},
         {"scheduler": {"kind": "static", "batch_size": 0, "timeout": 1}},
         {"scheduler": {"kind": "static", "batch_size": 1, "timeout": -1}},
+        {"scheduler": {"kind": "prefill_first", "scheduler_recv_interval": 0}},
+        {"scheduler": {"kind": "prefill_first", "scheduler_recv_interval": 2**63}},
     ],
 )  # fmt: skip
-def test_an_engines_limits_are_positive(changes):
+def test_an_engines_limits_are_positive_and_fit_into_its_integers(changes):
     with pytest.raises(ValidationError):
         Engine(**changes)
 
