@@ -47,13 +47,7 @@ def make_model(kind, device="cpu"):
     return model.to(device).eval()
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """These models are too small for more, and other tests run beside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def generate(model, prompt, n):

@@ -57,12 +57,7 @@ simulation: {warmup: 0.2 s, seed: 3}
 PEAKS = "fleet.device.peaks={bf16: 1 GFLOP/s, fp8: 1 GFLOP/s}"
 
 
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
