@@ -65,12 +65,16 @@ class StepLog:
         Of each sequence: tokens processed, tokens cached before, whether one was sampled.
     used_blocks : int
         Blocks of KV cache in use during it.
+    pulse : float
+        How long a small piece of work took just before, see :mod:`calibrate.pulse`; NaN
+        if the engine takes none. [s]
     """
 
     start: float
     end: float
     chunks: tuple[tuple[int, int, bool], ...]
     used_blocks: int
+    pulse: float = math.nan
 
 
 @dataclass
@@ -107,12 +111,18 @@ class Engine:
         Scheduler, batch and cache.
     clock : Clock
         By default real time.
+    pulse : callable, optional
+        Called before every step, as a part of it; returns the seconds that it took.
     """
 
     def __init__(
-        self, run: Callable[[list[Chunk]], list[int]], limits: Limits, clock: Clock | None = None
+        self,
+        run: Callable[[list[Chunk]], list[int]],
+        limits: Limits,
+        clock: Clock | None = None,
+        pulse: Callable[[], float] = lambda: math.nan,
     ) -> None:
-        self._run, self._limits = run, limits
+        self._run, self._limits, self._pulse = run, limits, pulse
         self.clock = clock or WallClock()
         self._scheduler = make_scheduler(limits)
         self._lock = Lock()
@@ -171,9 +181,11 @@ class Engine:
             return None, []
         work = self._scheduler.schedule(now)
         used = self._limits.blocks - self._scheduler.free_blocks
+        pulse = self._pulse()
         tokens = self._run([chunk for _, chunk in work])
         end = self.clock.now()
-        return StepLog(now, end, _shape(work), used), self._scheduler.end_step(work, tokens, end)
+        log = StepLog(now, end, _shape(work), used, pulse)
+        return log, self._scheduler.end_step(work, tokens, end)
 
     def replay(
         self,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from planner.results.records import Records
     from planner.scenario.model import Scenario
+    from planner.simulation.control import Control
     from planner.simulation.run import Admissible
     from planner.simulation.system import System
     from planner.traffic.requests import Requests
@@ -52,9 +53,9 @@ class Load:
         drawn = traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
         return cls(label, scenario, drawn, admissible(drawn, system))
 
-    def simulate(self, system: System) -> Records:
-        """Return what a simulation makes of it."""
-        return run_llm(self.scenario, system, self.drawn, replication=0)
+    def simulate(self, system: System, control: Sequence[Control] = ()) -> Records:
+        """Return what a simulation makes of it, with control processes beside the scenario's."""
+        return run_llm(self.scenario, system, self.drawn, replication=0, control=control)
 
 
 @dataclass(frozen=True)

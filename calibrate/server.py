@@ -11,6 +11,7 @@ from calibrate.compression.variant import Variant
 from calibrate.engine import Engine
 from calibrate.models.load import default_device
 from calibrate.models.runner import Runner
+from calibrate.pulse import pulse_of
 from calibrate.replayed import records_of
 from calibrate.scheduling import Limits
 from planner.errors import InputError, Problem
@@ -25,12 +26,29 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from calibrate.engine import StepLog
     from calibrate.models.loaded import LoadedModel
     from planner.catalog.models import ModelShape
     from planner.results.records import Records
     from planner.scenario.model import Scenario
     from planner.simulation.system import System
     from planner.traffic.requests import Requests
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server did.
+
+    Parameters
+    ----------
+    records : Records
+        What happened to the requests.
+    steps : tuple of StepLog
+        All steps, in order.
+    """
+
+    records: Records
+    steps: tuple[StepLog, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,7 @@ class Server:
         """Run prompts and batches of every size once: first times are slow."""
         self.runner.warm_up(self.limits.max_num_batched_tokens)
 
-    def serve(self, requests: Requests, rejected: npt.NDArray[np.bool_]) -> Records:
+    def serve(self, requests: Requests, rejected: npt.NDArray[np.bool_]) -> Served:
         """Serve `requests` in real time and return what happened to them.
 
         Prompts are tokens drawn at random: how long a step takes does not depend on them.
@@ -125,7 +143,7 @@ class Server:
         gc.collect()
         gc.freeze()  # nothing old is looked through while it serves, as in vLLM
         try:
-            replay = Engine(self.runner.step, self.limits).replay(
+            replay = Engine(self.runner.step, self.limits, pulse=pulse_of(self.device)).replay(
                 requests,
                 prompt_of,
                 rejected=rejected,
@@ -133,7 +151,8 @@ class Server:
             )
         finally:
             gc.unfreeze()
-        return records_of(replay, requests, self.limits, warmup=self.warmup)
+        records = records_of(replay, requests, self.limits, warmup=self.warmup)
+        return Served(records, tuple(replay.steps))
 
 
 def limits_of(system: System) -> Limits:

@@ -15,7 +15,7 @@ from calibrate.measure.hardware import use_threads
 from calibrate.measure.header import same_machine
 from calibrate.programme import Programme
 from calibrate.server import Server
-from calibrate.speed import SERVED_S, Speedometer, at_speed
+from calibrate.speed import SERVED_S, Speed, Speedometer, at_speed
 from planner.errors import InputError, Problem
 from planner.report.progress import span
 from planner.scenario.service import LlmService
@@ -27,8 +27,9 @@ from planner.validation.compare import Comparison, Row, compare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from planner.results.records import Records
+    from calibrate.server import Served
     from planner.scenario.model import Scenario
+    from planner.simulation.control import Control
     from planner.simulation.system import System
 
 
@@ -67,8 +68,9 @@ def validate(
     rate. The network of the scenario is left out on both sides.
 
     With a profile of this machine the speed of the machine is measured before every run and after
-    the last, see :mod:`calibrate.speed`, and what is predicted is for that speed. A profile of
-    another machine, or that was not measured, predicts as it is.
+    the last, and by pulses during each, see :mod:`calibrate.speed`; what is predicted is for that
+    speed, the mean over the runs. A profile of another machine, or that was not measured, predicts
+    as it is.
 
     Parameters
     ----------
@@ -105,16 +107,21 @@ def validate(
     comparisons = tuple(_compared(programme, measured, system, meter))
     facts = facts_of(scenario, system, server, saturation=programme.saturation, runs=runs)
     if meter is not None:
-        facts["speed"] = str(meter.speed)
+        facts["speed"] = _speed_line(meter.speed, measured)
     return Validation(comparisons, facts | disturbed(comparisons))
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """What was measured, round by round: records of each load, and rates of the backlog."""
+    """What was served, round by round: each load, and the backlog."""
 
-    records: list[list[Records]]
-    rates: list[float]
+    loads: list[list[Served]]
+    backlogs: list[Served]
+
+    @property
+    def rates(self) -> list[float]:
+        """Of the backlog [1/s]."""
+        return [finish_rate(each.records.finished_s) for each in self.backlogs]
 
 
 def _measure(
@@ -131,12 +138,11 @@ def _measure(
     each_s = programme.round_s + (0.0 if meter is None else SERVED_S)
     for run in range(1, runs + 1):
         say(f"run {run} of {runs}: about {span((runs - run + 1) * each_s)} left")
-        for load, records in zip(programme.loads, found.records, strict=True):
+        for load, served in zip(programme.loads, found.loads, strict=True):
             say(f"run {run} of {runs}, {load.label}: {programme.load_s(load):.0f} s")
-            records.append(server.serve(load.taken.requests, load.taken.rejected))
+            served.append(server.serve(load.taken.requests, load.taken.rejected))
         say(f"run {run} of {runs}, backlog: {programme.backlog_s:.0f} s")
-        finished = server.serve(waiting, np.zeros(len(waiting), bool)).finished_s
-        found.rates.append(finish_rate(finished))
+        found.backlogs.append(server.serve(waiting, np.zeros(len(waiting), bool)))
         _read(meter, server, say)
     return found
 
@@ -149,23 +155,57 @@ def _read(meter: Speedometer | None, server: Server, say: Callable[[str], None])
 
 
 def _now(system: System, meter: Speedometer | None) -> System:
-    """Return `system` at the speed of the machine, if that was read."""
-    return system if meter is None else at_speed(system, meter.speed)
+    """Return `system` at the usual speed of the machine, if that was read."""
+    return system if meter is None else at_speed(system, meter.speed.usual)
 
 
 def _compared(
     programme: Programme, measured: _Measured, system: System, meter: Speedometer | None
 ) -> Iterator[Comparison]:
     """Yield predictions beside measurements: of every load, and of the saturation rate."""
-    now = _now(system, meter)
-    for load, records in zip(programme.loads, measured.records, strict=True):
+    for load, served in zip(programme.loads, measured.loads, strict=True):
+        predicted = [
+            load.simulate(there, control) for there, control in _paced(system, meter, served)
+        ]
         by_profile = None if meter is None else load.simulate(system)
-        yield compare(load.label, load.simulate(now), records, by_profile)
+        records = [each.records for each in served]
+        yield compare(load.label, predicted, records, by_profile)
     waiting = programme.waiting
-    expected = finish_rate(finish_backlog(now, waiting))
+    paced = _paced(system, meter, measured.backlogs)
+    rates = [finish_rate(finish_backlog(there, waiting, control)) for there, control in paced]
     by_rate = None if meter is None else finish_rate(finish_backlog(system, waiting))
-    row = Row("requests", "", "1/s", expected, tuple(measured.rates), by_rate)
+    row = Row("requests", "", "1/s", float(np.mean(rates)), tuple(measured.rates), by_rate)
     yield Comparison("saturation", math.nan, len(waiting), (row,))
+
+
+def _paced(
+    system: System, meter: Speedometer | None, served: Sequence[Served]
+) -> Iterator[tuple[System, list[Control]]]:
+    """Yield `system` as fast as the machine was in each run, and what slows it as that was slowed.
+
+    Without a speed there is one for all runs, `system` itself.
+    """
+    if meter is None:
+        yield system, []
+        return
+    speed = meter.speed
+    for each in served:
+        yield at_speed(system, speed.level), [speed.pace(each.steps)]
+
+
+def _speed_line(speed: Speed, measured: _Measured) -> str:
+    """Return what is said about the speed of the machine."""
+    line = str(speed)
+    what = "it, by profile without it"
+    if not math.isnan(speed.quiet):
+        runs = [each for served in (*measured.loads, measured.backlogs) for each in served]
+        delays = [100 * (float(speed.delays(each.steps).mean()) - 1) for each in runs]
+        line += (
+            f", and {np.mean(delays):.1f} % more for what slowed the core meanwhile "
+            f"({min(delays):.1f} to {max(delays):.1f} % in a run), as pulses between steps show"
+        )
+        what = "both, by profile without either"
+    return f"{line}; predicted is for {what}"
 
 
 def disturbed(comparisons: Sequence[Comparison]) -> dict[str, str]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from calibrate.fit.device import device_of, link_coefficients
 from calibrate.fit.least_squares import fit_steps
-from calibrate.fit.step_model import ALONE, Sample
+from calibrate.fit.step_model import OF_THE_MEASUREMENT, Sample
 from calibrate.measure.hardware_records import BytesRecord
 from calibrate.measure.records import QualityRecord, StepRecord, VariantRecord
-from calibrate.measure.stretches import ServedRecord
+from calibrate.measure.stretches import ServedRecord, pulses_of
+from calibrate.pulse import slowness, undisturbed
 from planner.catalog.coefficients import COEFFICIENTS, Coefficient, Covariance
 from planner.catalog.profile import SCHEMA_VERSION, Profile
 from planner.errors import InputError
@@ -87,12 +88,14 @@ def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterat
     """Yield the steps, as long as they would have been at the machine's usual speed.
 
     A step is divided by how much longer than usual the reference step took that was timed in
-    turns with it: what else runs on a machine slows both alike.
+    turns with it: what else runs on a machine slows both alike. So are stretches without pulses;
+    those with them know how slow the machine was just then.
     """
     steps, served = measured.of(StepRecord), measured.of(ServedRecord)
     references = [each.reference for each in steps if each.reference is not None]
     references += [each.reference for each in served]
     usual = float(np.median(references)) if references else 1.0
+    quiet = undisturbed(pulses_of(served))
     for each in steps:
         setting = settings.get(each.variant)
         if setting is not None:  # its variant was cut off, perhaps, as it was written
@@ -103,10 +106,14 @@ def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterat
         if setting is not None:
             slow = record.reference / usual
             for stretch in record.stretches:
-                points = tuple(step.point for step in stretch.steps)
-                seconds = stretch.seconds / slow
+                pulse = stretch.pulse
                 yield Sample(
-                    record.variant, setting, points, seconds, group=f"{record.clients} clients"
+                    record.variant,
+                    setting,
+                    tuple(step.point for step in stretch.steps),
+                    stretch.seconds / (slow if pulse is None else 1.0),
+                    group=f"{record.clients} clients",
+                    slowness=0.0 if pulse is None else slowness(pulse, quiet),
                 )
 
 
@@ -119,7 +126,7 @@ def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
     coefficients: dict[str, Coefficient] = {}
     settings: dict[str, dict[str, dict[str, object]]] = {}
     for key, each in fit.estimates.items():
-        if key == ALONE:
+        if key in OF_THE_MEASUREMENT:
             continue
         bound = f"; {each.open}" if each.open else ""
         number: dict[str, object] = {

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calibrate.fit.step_model import ALONE, Parameter
+from calibrate.fit.step_model import ALONE, SLOWING, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from calibrate.fit.step_model import Sample
+
+#: Slowness from which it is worth asking what it did to steps. [-]
+TOLD = 0.05
 
 
 def shared_parameters(samples: Sequence[Sample]) -> list[Parameter]:
@@ -17,8 +20,10 @@ def shared_parameters(samples: Sequence[Sample]) -> list[Parameter]:
     shortest = min(each.seconds / len(each.points) for each in samples)
     most = max(each.sequences for each in samples)
     served = any(each.kind == "served" for each in samples)
+    slowed = max(each.slowness for each in samples) > TOLD
     return [
         *([Parameter(ALONE, 1.0, 0.5, 2.0, "log")] if served else []),
+        *([Parameter(SLOWING, 1.0, 0.0, 3.0, "plain")] if slowed else []),
         Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
         Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
         Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 #: Duration of a step that is run alone, again and again, as a share of that in serving. It is
 #: fitted where both were measured, and is no coefficient of a profile: profiles are for serving.
 ALONE = "alone"
+#: Share of a pulse's delay that a step in serving has, see :mod:`calibrate.pulse`. It is no
+#: coefficient of a profile either: profiles are for a device that nobody else slows.
+SLOWING = "slowing"
+#: What is fitted and says nothing about the device.
+OF_THE_MEASUREMENT = (ALONE, SLOWING)
 #: Error of a measurement beside its own spread: no model is better than that. [-]
 MODEL_ERROR = 0.02
 
@@ -55,6 +60,8 @@ class Sample:
         How far off the model is for steps of this variant, relative. [-]
     group : str
         Samples that are left out together; by default those of the same steps.
+    slowness : float
+        By what share pulses took longer meanwhile than undisturbed ones. [-]
     """
 
     variant: str
@@ -64,6 +71,7 @@ class Sample:
     spread: float = 0.0
     misfit: float = 0.0
     group: str = ""
+    slowness: float = 0.0
 
     @property
     def kind(self) -> str:
@@ -190,6 +198,7 @@ class StepModel:
             self._groups.setdefault(each.settings, []).append(i)
         self._batches = batches
         self._alone = np.array([each.kind != "served" for each in samples])
+        self._slowness = np.array([each.slowness for each in samples])
         self._log = np.log([each.seconds for each in samples])
         errors = [math.hypot(MODEL_ERROR, each.spread, each.misfit) for each in samples]
         self.weights: Floats = MODEL_ERROR / np.array(errors)
@@ -197,7 +206,7 @@ class StepModel:
     def seconds(self, values: Sequence[float], only: str = "") -> Floats:
         """Return the prediction for each sample [s]; NaN for those that `only` does not concern."""
         named = dict(zip((p.name for p in self._parameters), values, strict=True))
-        alone = named.get(ALONE, 1.0)
+        alone, slowing = named.get(ALONE, 1.0), named.get(SLOWING, 1.0)
         profile = trial_profile(named, self._device)
         found = np.full(len(self._batches), np.nan)
         for settings, where in self._groups.items():
@@ -208,6 +217,7 @@ class StepModel:
             found[where] = [
                 math.fsum(sum(step_parts(c, *batch)) for batch in self._batches[i]) for i in where
             ]
+        found *= 1 + slowing * self._slowness
         return np.where(self._alone, alone * found, found)
 
     def residuals(self, numbers: Floats) -> Floats:
@@ -241,7 +251,7 @@ class _Row:
 
 def _concerns(parameter: str, settings: Settings) -> bool:
     """Return whether steps with `settings` depend on `parameter`."""
-    if parameter in COEFFICIENTS or parameter == ALONE:
+    if parameter in COEFFICIENTS or parameter in OF_THE_MEASUREMENT:
         return True
     kind, _, rest = parameter.rpartition(".")[0].partition(".")
     if kind == "launch":
@@ -257,14 +267,15 @@ def trial_profile(values: Mapping[str, float], device: Device) -> Profile:
     Parameters
     ----------
     values : mapping of str to float
-        Coefficients, and speedups as ``<setting>.<part>``; :data:`ALONE` is left out.
+        Coefficients, and speedups as ``<setting>.<part>``; :data:`OF_THE_MEASUREMENT`
+        are left out.
     device : Device
         That they hold for.
     """
     settings: dict[str, dict[str, Speedup]] = {}
     coefficients = {}
     for name, value in values.items():
-        if name == ALONE:
+        if name in OF_THE_MEASUREMENT:
             continue
         if name in COEFFICIENTS:
             coefficients[name] = Coefficient(value=value, provenance="fitted", source="a fit")

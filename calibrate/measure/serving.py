@@ -12,6 +12,7 @@ from calibrate.engine import Engine
 from calibrate.measure.hardware import timer
 from calibrate.measure.stretches import ServedRecord, stretches_of, thinned
 from calibrate.models.runner import Chunk, Runner
+from calibrate.pulse import pulse_of
 from calibrate.scheduling import Limits
 from planner.traffic.spec import Traffic
 
@@ -124,7 +125,8 @@ def serve_clients(
     gc.collect()
     gc.freeze()  # as the server does
     try:
-        replay = Engine(runner.step, limits).replay(requests, prompt_of, until=requests.end_s)
+        engine = Engine(runner.step, limits, pulse=pulse_of(runner.device))
+        replay = engine.replay(requests, prompt_of, until=requests.end_s)
     finally:
         gc.unfreeze()
     return replay.steps

@@ -7,6 +7,7 @@ it, and is what a simulation must reproduce.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -15,7 +16,7 @@ from calibrate.measure.quantities import Count, Seconds, StepContent, Text
 from planner.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from calibrate.engine import StepLog
 
@@ -36,10 +37,13 @@ class Stretch(Spec):
         In order, at least one.
     seconds : float
         From the end of the step before, or from its own start after a pause, to its end. [s]
+    pulse : float, optional
+        Mean over its steps, see :func:`step_pulses`; None if none were taken. [s]
     """
 
     steps: Annotated[tuple[StepContent, ...], Field(min_length=1)]
     seconds: Seconds
+    pulse: Seconds | None = None
 
 
 class ServedRecord(Spec):
@@ -69,6 +73,12 @@ class ServedRecord(Spec):
         return served_key(self.variant, self.clients)
 
 
+def pulses_of(served: Iterable[ServedRecord]) -> list[float]:
+    """Return the pulses of all stretches [s]; none where none were taken."""
+    stretches = [each for record in served for each in record.stretches]
+    return [each.pulse for each in stretches if each.pulse is not None]
+
+
 def served_key(variant: str, clients: int) -> str:
     """Return what tells the stretches of a variant and so many clients apart from others."""
     return f"served {variant}: {clients} clients"
@@ -82,7 +92,22 @@ def stretches_of(steps: Sequence[StepLog]) -> tuple[Stretch, ...]:
     steps : sequence of StepLog
         All steps of a replay, in order.
     """
-    return tuple(_stretch(part, before) for part, before in _cut(steps))
+    pulses = step_pulses(steps)
+    return tuple(
+        _stretch(steps[first:stop], before, pulses[first:stop])
+        for first, stop, before in _cut(steps)
+    )
+
+
+def step_pulses(steps: Sequence[StepLog]) -> list[float]:
+    """Return the pulse while each of `steps` ran: the mean of those before and after it [s].
+
+    After a step comes the pulse before the next one, however long the engine waited for it.
+    """
+    taken = [each.pulse for each in steps]
+    return [
+        (before + after) / 2 for before, after in zip(taken, [*taken[1:], *taken[-1:]], strict=True)
+    ]
 
 
 def thinned(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
@@ -91,8 +116,8 @@ def thinned(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
     return tuple(stretches[::every])
 
 
-def _cut(steps: Sequence[StepLog]) -> Iterator[tuple[Sequence[StepLog], float]]:
-    """Yield runs of steps without a pause inside, and when what each begins with began."""
+def _cut(steps: Sequence[StepLog]) -> Iterator[tuple[int, int, float]]:
+    """Yield runs of steps without a pause inside: first, stop, when what it begins with began."""
     first = 0
     for i in range(1, len(steps) + 1):
         paused = i == len(steps) or steps[i].start - steps[i - 1].end > IDLE_S
@@ -101,12 +126,17 @@ def _cut(steps: Sequence[StepLog]) -> Iterator[tuple[Sequence[StepLog], float]]:
         before = steps[first].start
         if first and before - steps[first - 1].end <= IDLE_S:
             before = steps[first - 1].end
-        yield steps[first:i], before
+        yield first, i, before
         first = i
 
 
-def _stretch(steps: Sequence[StepLog], before: float) -> Stretch:
-    return Stretch(steps=tuple(_served(each) for each in steps), seconds=steps[-1].end - before)
+def _stretch(steps: Sequence[StepLog], before: float, pulses: Sequence[float]) -> Stretch:
+    pulse = math.fsum(pulses) / len(pulses)
+    return Stretch(
+        steps=tuple(_served(each) for each in steps),
+        seconds=steps[-1].end - before,
+        pulse=None if math.isnan(pulse) else pulse,
+    )
 
 
 def _served(step: StepLog) -> StepContent:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.latency.step import scaled_coefficients
 from planner.results.records import FleetChange
 from planner.simulation.kernels.advance import advance
 from planner.simulation.kernels.changes import lose, release_held
@@ -100,10 +101,12 @@ class Fleet:
     _up_since: dict[int, float] = field(default_factory=dict)
     _up_time: float = 0.0
     _failed: set[int] = field(default_factory=set)
+    _pace: float = 1.0
     on_join: list[Callable[[int], None]] = field(default_factory=list)
     changes: list[FleetChange] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._by_profile = self.plane.coefficients
         for replica in self.up:
             self._paid_from[replica] = self._up_since[replica] = self.now
 
@@ -203,6 +206,32 @@ class Fleet:
             self._failed.add(replica)
         else:
             self._paid += self.now - self._paid_from.pop(replica)
+
+    @property
+    def pace(self) -> float:
+        """How many times as long as by the profile a step takes that begins now [-]."""
+        return self._pace
+
+    @pace.setter
+    def pace(self, factor: float) -> None:
+        """Let every step that begins from now on take `factor` times as long as by the profile.
+
+        Parameters
+        ----------
+        factor : float
+            1 for the profile's own time; more as where a device is throttled. > 0. [-]
+
+        Raises
+        ------
+        ValueError
+            If it is not a positive number.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(f"the pace must be a number greater than 0, got {factor}")
+        self._pace = factor
+        # a plane of its own: the profile's coefficients belong to all runs
+        own = scaled_coefficients(self._by_profile, factor)
+        self.plane = self.plane._replace(coefficients=own)
 
     def snapshot(self) -> Snapshot:
         """Return what can be known of the fleet now."""

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from planner.simulation.control import FleetEnvironment
 from planner.simulation.fleet import Fleet
 from planner.simulation.layout import build_plane
 from planner.streams import stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from planner.results.records import FloatArray, Timeline
     from planner.scenario.model import Scenario
+    from planner.simulation.control import Control
     from planner.simulation.system import System
     from planner.traffic.requests import Requests
 
@@ -60,8 +64,20 @@ def backlog(system: System, requests: Requests, n: int) -> Requests:
     )
 
 
-def finish_backlog(system: System, waiting: Requests) -> FloatArray:
-    """Return when one replica finishes each request of a backlog [s]."""
+def finish_backlog(
+    system: System, waiting: Requests, control: Sequence[Control] = ()
+) -> FloatArray:
+    """Return when one replica finishes each request of a backlog [s].
+
+    Parameters
+    ----------
+    system : System
+        The replica.
+    waiting : Requests
+        The backlog.
+    control : sequence of callable
+        Control processes, which must end.
+    """
     plane = build_plane(
         waiting,
         config=system.config(seed=0),
@@ -72,7 +88,12 @@ def finish_backlog(system: System, waiting: Requests) -> FloatArray:
         rejected=np.zeros(len(waiting), bool),
         output_tokens=waiting.output_tokens,
     )
-    Fleet(plane).advance(np.inf)
+    fleet = Fleet(plane)
+    env = FleetEnvironment(fleet)
+    for each in control:
+        env.process(each(env, fleet))
+    env.run()
+    fleet.advance(np.inf)
     return np.array(plane.requests["finished"])
 
 

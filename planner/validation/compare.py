@@ -116,7 +116,7 @@ class Comparison:
 
 def compare(
     label: str,
-    predicted: Records,
+    predicted: Sequence[Records],
     measured: Sequence[Records],
     by_profile: Records | None = None,
 ) -> Comparison:
@@ -126,21 +126,21 @@ def compare(
     ----------
     label : str
         What to call it.
-    predicted : Records
-        Of the simulation.
+    predicted : sequence of Records
+        Of simulations: one of all runs, or one of each, whose mean is compared.
     measured : sequence of Records
         One per run, at least one.
     by_profile : Records, optional
         Of the simulation by the profile as it is, where `predicted` is not.
     """
     others = () if by_profile is None else (by_profile,)
-    records = (*others, predicted, *measured)
+    records = (*others, *predicted, *measured)
     sides = [Measured(each) for each in records]
+    first, last = len(others), len(others) + len(predicted)
 
     def row(metric: str, statistic: str, unit: str, values: Sequence[float]) -> Row:
-        first = len(others)
-        runs = tuple(values[first + 1 :])
-        return Row(metric, statistic, unit, values[first], runs, values[0] if first else None)
+        expected, runs = float(np.mean(values[first:last])), tuple(values[last:])
+        return Row(metric, statistic, unit, expected, runs, values[0] if first else None)
 
     rows = []
     for metric in METRICS:
@@ -150,7 +150,7 @@ def compare(
             rows.append(row(metric, statistic, "s", values))
     rows.append(row("output tokens", "", "1/s", [_output_rate(each) for each in records]))
     arrived = int(sides[0].arrived.sum())
-    window = predicted.measured_to_s - predicted.measured_from_s
+    window = records[0].measured_to_s - records[0].measured_from_s
     return Comparison(label, arrived / window if window > 0 else math.nan, arrived, tuple(rows))
 
 

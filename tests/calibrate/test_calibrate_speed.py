@@ -1,15 +1,19 @@
 """The speed of the machine now: recovered exactly from steps that last as long as we say."""
 
 import dataclasses
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import simpy
 
 torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibrate'")
 pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
 
 import calibrate.engine  # noqa: E402 - after the skip
+import calibrate.measure.serving  # noqa: E402 - after the skip
+from calibrate.engine import StepLog  # noqa: E402
 from calibrate.scheduling import Limits  # noqa: E402
 from calibrate.speed import Speed, Speedometer, at_speed  # noqa: E402
 from planner.latency.step import STEP_FIELDS, scaled_coefficients, step_coefficients  # noqa: E402
@@ -53,20 +57,39 @@ class Clock:
         Clock.time = max(Clock.time, until)
 
 
+#: Times at which another shares the core: then pulses take so much longer.
+PERIOD_S, BUSY = 1.3, 0.4
+
+
+def busy(time):
+    return BUSY * (time % PERIOD_S > 0.7 * PERIOD_S)
+
+
+def pulse():
+    return 7e-5 * (1 + busy(Clock.time))
+
+
 @pytest.fixture(autouse=True)
 def _virtual_time(monkeypatch):
     monkeypatch.setattr(Clock, "time", 0.0)
     monkeypatch.setattr(calibrate.engine, "WallClock", Clock)
+    monkeypatch.setattr(calibrate.measure.serving, "pulse_of", lambda _: lambda: 7e-5)
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    monkeypatch.setattr(calibrate.measure.serving, "pulse_of", lambda _: pulse)
 
 
 class Machine:
     """Runs no model: a step takes `slower` times what it is predicted to take."""
 
     max_model_len = 800
+    device = torch.device("cpu")
     model = SimpleNamespace(config=SimpleNamespace(vocab_size=100))
 
-    def __init__(self, slower):
-        self.slower, self.work = slower, []
+    def __init__(self, slower, slowing=0.0):
+        self.slower, self.slowing, self.work = slower, slowing, []
 
     def step(self, chunks):
         prefill = [
@@ -74,7 +97,8 @@ class Machine:
         ]
         decode = [c.start for c in chunks if len(c.token_ids) == 1 and c.start]
         self.work.append((prefill, decode))
-        Clock.time += self.slower * STEP.seconds(prefill, decode)
+        factor = self.slower * (1 + self.slowing * busy(Clock.time))
+        Clock.time += factor * STEP.seconds(prefill, decode)
         return [7 if c.sample else -1 for c in chunks]
 
     @property
@@ -95,7 +119,8 @@ def test_the_factor_by_which_all_steps_are_slower_is_found(slower, scheduler):
     server = SimpleNamespace(runner=machine, limits=limits_of(scheduler))
     meter = Speedometer.of(server, STEP)
     meter.read(server)
-    assert meter.speed.factor == pytest.approx(slower, rel=1e-3)  # waits below 1 ms count as work
+    assert meter.speed.level == pytest.approx(slower, rel=1e-3)  # waits below 1 ms count as work
+    assert meter.speed.usual == pytest.approx(slower, rel=1e-3)
     assert min(machine.sizes) == 1
     assert max(machine.sizes) == 4  # half of the sequences of a batch
     assert len(machine.sizes) > 300 / slower
@@ -111,7 +136,7 @@ def test_every_reading_is_of_the_same_steps_whatever_room_the_server_has(schedul
         Clock.time = 0.0
         meter.read(SimpleNamespace(runner=machine, limits=limits))
     assert small.work == large.work
-    assert meter.ratios[0] == meter.ratios[1]
+    assert meter.readings[0] == meter.readings[1]
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.016, 2.0])
@@ -131,7 +156,7 @@ def test_a_system_at_a_speed_has_such_steps_and_keeps_the_rest():
         step: StepTime
         other: str = "kept"
 
-    there = at_speed(System(STEP), Speed((1.1, 1.3)))
+    there = at_speed(System(STEP), 1.2)
     assert there.step.seconds((), [10]) == pytest.approx(1.2 * STEP.seconds((), [10]))
     assert there.step.request_overhead == pytest.approx(1.2 * 4e-3)
     assert there.other == "kept"
@@ -139,7 +164,80 @@ def test_a_system_at_a_speed_has_such_steps_and_keeps_the_rest():
 
 def test_a_speed_says_how_sure_it_is():
     speed = Speed((1.01, 1.03, 1.02))
-    assert speed.factor == pytest.approx(1.02)
+    assert speed.level == speed.usual == pytest.approx(1.02)
     assert speed.stderr == pytest.approx(0.01 / np.sqrt(3))
     assert str(speed).startswith("steps take 2.0 +/- 0.6 % more time than by the profile")
     assert str(Speed((0.95,))).startswith("steps take 5.0 % less time than by the profile")
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize("slowing", [0.7, 1.2])
+def test_what_slows_a_shared_core_is_told_from_how_fast_it_is_otherwise(slowing):
+    meter = Speedometer.of(SimpleNamespace(runner=Machine(1.1, slowing), limits=LIMITS), STEP)
+    for _ in range(3):
+        meter.read(SimpleNamespace(runner=Machine(1.1, slowing), limits=LIMITS))
+    speed = meter.speed
+    assert speed.quiet == pytest.approx(7e-5)
+    # a step in which the core changes its state is told by the pulses before and after it
+    assert speed.slowing == pytest.approx(slowing, rel=0.05)
+    assert speed.level == pytest.approx(1.1, rel=0.01)
+    slow = 0.3 / (1 + slowing * BUSY)  # fewer steps fit into the time in which they take longer
+    assert speed.slowness == pytest.approx(BUSY * slow / (slow + 0.7), rel=0.1)
+    assert speed.usual == pytest.approx(1.1 * (1 + slowing * speed.slowness), rel=0.01)
+    assert speed.stderr < 0.01
+
+
+def test_a_core_that_nothing_slows_leaves_the_slowing_at_that_of_pulses():
+    meter = Speedometer.of(SimpleNamespace(runner=Machine(1.0), limits=LIMITS), STEP)
+    meter.read(SimpleNamespace(runner=Machine(1.0), limits=LIMITS))
+    assert meter.speed.slowing == 0.0  # no pulse differs from another, and none ever matters
+    assert meter.speed.slowness == 0.0
+
+
+def steps_like(starts, pulses):
+    return [StepLog(at, at + 0.01, (), 0, p) for at, p in zip(starts, pulses, strict=True)]
+
+
+def test_steps_are_delayed_by_their_share_of_what_pulses_are():
+    speed = Speed((1.0,), slowing=0.5, quiet=1e-4)
+    steps = steps_like((0.0, 0.1, 0.2), (1e-4, 1.4e-4, 1.4e-4))
+    assert speed.delays(steps) == pytest.approx([1.1, 1.2, 1.2])
+    blind = Speed((1.0,))
+    assert blind.delays(steps_like((0.0, 0.1), (math.nan, math.nan))) == pytest.approx([1.0, 1.0])
+
+
+def followed(control):
+    """Return times and paces that `control` gives a fleet."""
+    fleet, env, found = SimpleNamespace(pace=1.0), simpy.Environment(), []
+
+    def watch():
+        for _ in control(env, fleet):
+            if found or fleet.pace != 1.0:
+                found.append((env.now, fleet.pace))
+            yield _
+        found.append((env.now, fleet.pace))
+
+    env.process(watch())
+    env.run()
+    return found
+
+
+def test_a_simulated_fleet_is_slow_when_the_core_was():
+    speed = Speed((1.3,), slowing=1.0, quiet=1e-4)
+    steps = steps_like((0.0, 0.02, 1.0, 2.0), (1e-4, 1e-4, 1.5e-4, 1.5e-4))
+    # the first two within 50 ms: 1.0 and 1.25, the pulse of the next step being the slow one
+    last = followed(speed.pace(steps))[-1]
+    assert last == (pytest.approx(2.0), pytest.approx(1.5))
+    first = followed(speed.pace(steps[:2]))[-1]
+    assert first == (pytest.approx(0.0), pytest.approx(1.0))
+    assert followed(speed.pace([])) == [(0.0, 1.0)]
+
+
+def test_a_long_replay_changes_the_pace_no_more_often_than_a_run_may():
+    speed = Speed((1.0,), slowing=1.0, quiet=1e-4)
+    every = np.arange(0.0, 20_000.0, 0.1)
+    fleet, changes = SimpleNamespace(pace=1.0), 0
+    env = simpy.Environment()
+    for _ in speed.pace(steps_like(every, np.full(len(every), 1e-4)))(env, fleet):
+        changes += 1
+    assert 40_000 < changes <= 50_000

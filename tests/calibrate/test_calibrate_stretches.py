@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import synthetic_steps as synthetic
@@ -18,6 +21,8 @@ from calibrate.measure.stretches import (
     STEPS,
     ServedRecord,
     Stretch,
+    pulses_of,
+    step_pulses,
     stretches_of,
     thinned,
 )
@@ -25,11 +30,11 @@ from calibrate.measure.stretches import (
 DECODE = ((1, 8, True),)
 
 
-def logs(gaps, seconds=0.01):
+def logs(gaps, seconds=0.01, pulses=()):
     """Return steps of `seconds` that begin each so long after the one before."""
     found, now = [], 0.0
-    for gap in gaps:
-        found.append(StepLog(now + gap, now + gap + seconds, DECODE, 1))
+    for gap, pulse in itertools.zip_longest(gaps, pulses, fillvalue=math.nan):
+        found.append(StepLog(now + gap, now + gap + seconds, DECODE, 1, pulse))
         now += gap + seconds
     return found
 
@@ -42,6 +47,26 @@ def test_stretches_hold_all_steps_once_and_all_time_but_the_pauses(gaps):
     assert sum(len(each.steps) for each in found) == len(steps)
     busy = sum(0.01 + (gap if gap <= IDLE_S and i else 0) for i, gap in enumerate(gaps))
     assert sum(each.seconds for each in found) == pytest.approx(busy)
+
+
+def test_a_step_has_the_pulse_between_those_before_and_after_it():
+    steps = logs([1e-5] * 5, pulses=(1.0, 3.0, 3.0, 1.0, 2.0))
+    assert step_pulses(steps) == [2.0, 3.0, 2.0, 1.5, 2.0]
+    first, last = stretches_of(steps)  # of four steps and one
+    assert first.pulse == pytest.approx((2.0 + 3.0 + 2.0 + 1.5) / 4)
+    assert last.pulse == 2.0
+    assert pulses_of(
+        [ServedRecord(variant="fp32", clients=1, reference=0.1, stretches=(first, last))]
+    ) == [first.pulse, 2.0]
+
+
+def test_without_pulses_a_stretch_has_none():
+    stretches = stretches_of(logs([1e-5] * 5))
+    assert [each.pulse for each in stretches] == [None, None]
+    assert (
+        pulses_of([ServedRecord(variant="a", clients=1, reference=0.1, stretches=stretches)]) == []
+    )
+    assert step_pulses([]) == []
 
 
 def test_of_many_stretches_some_are_kept_over_the_whole_time():
@@ -84,3 +109,39 @@ def test_what_happens_between_steps_is_fitted_as_overhead(tmp_path):
     assert {"prefill", "decode", "mixed"} <= kinds
     assert found.fit.values()["overhead_fixed"] == pytest.approx(more, rel=0.1)
     assert len(found.fit.leave_one_out()) == len(found.fit.samples)
+
+
+@pytest.mark.parametrize("slowing", [0.6, 1.3])
+def test_what_slows_the_core_now_and_then_is_told_by_pulses_and_not_fitted(tmp_path, slowing):
+    """Two stretches of five were measured while pulses took 1.4 times as long."""
+    rng = np.random.default_rng(7)
+    lines = synthetic.records(synthetic.SHARED, 0.0, rng, variants=("fp32",))
+    exact = synthetic.samples(synthetic.SHARED, 0.0, rng)
+
+    def served(clients, *, with_pulses):
+        found = []
+        for each in exact * 4:
+            slow = 0.4 * bool(rng.random() < 0.4)
+            content = {
+                "steps": [{"prefill": p.prefill, "decode": p.decode} for p in each.points],
+                "seconds": each.seconds * (1 + slowing * slow),
+                "pulse": 7e-5 * (1 + slow) if with_pulses else None,
+            }
+            found.append(Stretch.model_validate(content))
+        return ServedRecord(variant="fp32", clients=clients, reference=0.03, stretches=tuple(found))
+
+    def fitted(*, with_pulses):
+        more = [served(clients, with_pulses=with_pulses) for clients in (4, 8)]
+        path = synthetic.write(tmp_path / f"{with_pulses}.jsonl", [*lines, *more])
+        return calibration_of(read_measurements(path), "served")
+
+    found = fitted(with_pulses=True)
+    values = found.fit.values()
+    assert values["slowing"] == pytest.approx(slowing, rel=1e-3)
+    for name, value in synthetic.SHARED.items():
+        assert values[name] == pytest.approx(value, rel=1e-2), name
+    assert np.abs(found.fit.errors).max() < 1e-3
+    assert "slowing" not in found.profile.coefficients
+    blind = fitted(with_pulses=False)
+    assert "slowing" not in blind.fit.values()
+    assert np.abs(blind.fit.errors).max() > 0.1 * slowing

@@ -15,12 +15,13 @@ torch = pytest.importorskip("torch", reason="the engine needs the extra 'calibra
 pytest.importorskip("transformers", reason="the engine needs the extra 'calibrate'")
 
 import calibrate.programme  # noqa: E402 - after the skip
+import calibrate.server  # noqa: E402 - after the skip
 import calibrate.validate as module  # noqa: E402 - after the skip
 from calibrate.compression.compiling import Compile  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.models.load import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
-from calibrate.speed import Speedometer  # noqa: E402
+from calibrate.speed import Reading, Speedometer  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402
 from planner.errors import InputError  # noqa: E402
@@ -76,9 +77,8 @@ def served(scenario):
     requests = scenario.traffic.draw(1, 0, scenario.base_dir)
     taken = admissible(requests, system)
     server = Server.start(scenario, system, [taken.requests])
-    return server.serve(taken.requests, taken.rejected), run_llm(
-        scenario, system, requests, replication=0
-    )
+    real = server.serve(taken.requests, taken.rejected).records
+    return real, run_llm(scenario, system, requests, replication=0)
 
 
 def test_the_engine_leaves_the_records_that_a_simulation_leaves(file):
@@ -159,12 +159,17 @@ def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
     assert both == pytest.approx(2 * one, abs=1)
 
 
+def reading(ratio, pulse=1e-4):
+    return Reading((ratio,), (1.0,), (pulse,))
+
+
 def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeypatch):
     monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
     monkeypatch.setattr(module, "is_of_here", lambda *_: True)
+    monkeypatch.setattr(calibrate.server, "pulse_of", lambda _: lambda: 1e-4)
     ratios = iter((0.5, 0.9, 0.6))
     monkeypatch.setattr(
-        Speedometer, "read", lambda meter, _server: meter.ratios.append(next(ratios))
+        Speedometer, "read", lambda meter, _server: meter.readings.append(reading(next(ratios)))
     )
     said = []
     found = validate(load(file), loads=(0.3,), runs=2, threads=1, say=said.append)
@@ -177,6 +182,38 @@ def test_predictions_by_a_profile_of_here_are_for_the_speed_of_now(file, monkeyp
     assert row.predicted == pytest.approx(row.by_profile / 0.6, rel=1e-6)
     assert found.facts["speed"].startswith("steps take 40.0 +/- 12.0 % less time")
     assert sum("speed of the machine" in line for line in said) == 3
+
+
+def test_predictions_are_as_slow_as_pulses_say_that_the_core_was(file, monkeypatch):
+    """All pulses of the second run take half as long again as those of the clients."""
+    monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(module, "is_of_here", lambda *_: True)
+    monkeypatch.setattr(
+        Speedometer,
+        "read",  # a step is delayed as a pulse is
+        lambda meter, _server: meter.readings.append(
+            Reading((1.0, 1.5), (1.0, 1.0), (1e-4, 1.5e-4))
+        ),
+    )
+    served, pulse = [], {}
+    serve = Server.serve
+
+    def watched(server, *arguments):
+        pulse["now"] = 1e-4 if len(served) < 2 else 1.5e-4  # a load and a backlog in each run
+        served.append(arguments)
+        return serve(server, *arguments)
+
+    monkeypatch.setattr(Server, "serve", watched)
+    monkeypatch.setattr(calibrate.server, "pulse_of", lambda _: lambda: pulse["now"])
+    found = validate(load(file), loads=(0.3,), runs=2, threads=1)
+    load_, saturation = found.comparisons
+    assert len(served) == 4
+    (row,) = saturation.rows
+    assert row.predicted == pytest.approx(row.by_profile * (1 + 1 / 1.5) / 2, rel=1e-3)
+    for row in load_.rows:
+        if row.metric == "tpot":
+            assert 1.2 * row.by_profile < row.predicted < 2 * row.by_profile
+    assert "(0.0 to 50.0 % in a run), as pulses between steps show" in found.facts["speed"]
 
 
 def test_a_profile_of_elsewhere_predicts_as_it_is(file, monkeypatch):

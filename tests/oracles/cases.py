@@ -37,11 +37,12 @@ class Case:
 
 
 @st.composite
-def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states=True):
+def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states=True, paces=False):
     """Up to 40 requests on up to 3 replicas, with little cache so that preemption is common.
 
     With `hybrid`, some groups of layers keep a window only; the chunked scheduler alone has that.
-    With `states`, others may hold some blocks for a request of any length.
+    With `states`, others may hold some blocks for a request of any length. With `paces`, all steps
+    become slower and quicker on the way.
     """
     scheduler = "chunked" if hybrid else scheduler
     scheduler = scheduler or draw(st.sampled_from(sorted(SCHEDULERS)))
@@ -120,6 +121,10 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states
     }
     replicas = draw(st.integers(1, 3))
     planned = _changes(draw, replicas) if changes else []
+    if paces:
+        times = np.cumsum(rng.exponential(draw(st.sampled_from([0.05, 0.5, 3.0])), 12))
+        planned += [(float(at), "pace", 0, float(rng.uniform(0.3, 3.0))) for at in times]
+        planned.sort()
     rejected = rng.random(n) < 0.1
     return Case(limits, coefficients, replicas, replicas, requests, rejected, planned)
 
@@ -205,6 +210,8 @@ def run_plane(case, stops=()):
             fleet.fail(replica, retry_delay=delay, paid=True)
         elif kind == "join":
             fleet.join(replica)
+        elif kind == "pace":
+            fleet.pace = delay
     fleet.advance(math.inf)
     return fleet
 

@@ -77,6 +77,7 @@ class Limits:
 class Lane:
     def __init__(self, limits, coefficients, replica):
         self.l, self.c, self.replica = limits, coefficients, replica
+        self.pace = 1.0
         self.waiting, self.running, self.chunks, self.batch = [], [], {}, []
         self.end, self.start, self.rest, self.pad = None, 0.0, 0.0, 0
         self.received, self.decoded = [], 0  # prefill first: what it knows, decode steps since
@@ -120,7 +121,7 @@ class Lane:
     def begin(self, now):
         self.start, self.chunks = now, {}
         work = getattr(self, self.l.scheduler)()
-        step = step_parts(self.c, *map(float, work))
+        step = [self.pace * part for part in step_parts(self.c, *map(float, work))]
         self.parts, self.end = step, now + sum(step)
 
     def admit(self, chunk):
@@ -336,6 +337,9 @@ class Stepper:
             heapq.heappush(self.events, (new.arrival, True, new.row))
 
     def change(self, now, kind, r, delay=0.0):
+        if kind == "pace":
+            for lane in self.lanes:
+                lane.pace = delay
         if kind in ("fail", "leave"):
             self.up.remove(r)
         if kind == "fail":

@@ -1,8 +1,10 @@
 """The control plane: planned events, failures, autoscaler, processes of the user."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
+import math
 import re
 from pathlib import Path
 
@@ -10,7 +12,9 @@ import numpy as np
 import pytest
 
 from planner.evaluate import simulate
+from planner.latency.step import scaled_coefficients
 from planner.scenario.reader import read_scenario
+from planner.simulation.run import run_llm
 from planner.simulation.system import build_system
 
 ROOT = Path(__file__).parents[2]
@@ -194,3 +198,34 @@ def test_the_page_on_extending_runs_as_it_is_written():
     assert re.fullmatch(r"p95 of ttft: \d+ ms\n", out.getvalue())
     ups = names["run"].records[0].timeline.replicas_up
     assert set(ups[:-2].tolist()) == {1, 2}, "the replica of the page came and went"
+
+
+def test_a_fleet_whose_steps_are_slower_from_the_start_is_one_of_slower_steps():
+    def throttle(env, fleet):
+        fleet.pace = 1.3
+        assert fleet.pace == 1.3
+        yield env.timeout(0.0)
+
+    plain, throttled = run(), run(control=[throttle])
+    system = build_system(scenario())
+    slower = dataclasses.replace(
+        system.step, coefficients=scaled_coefficients(system.step.coefficients, 1.3)
+    )
+    there = dataclasses.replace(system, step=slower)
+    requests = scenario().traffic.draw(scenario().simulation.seed, 0, Path())
+    expected = run_llm(scenario(), there, requests, replication=0)
+    for name in ("admitted_s", "first_token_s", "finished_s", "parts_end"):
+        np.testing.assert_array_equal(getattr(throttled.records[0], name), getattr(expected, name))
+    assert np.median(throttled.records[0].finished_s - plain.records[0].finished_s) > 0.1
+    again = run()  # a pace belongs to a run, not to the profile
+    np.testing.assert_array_equal(again.records[0].finished_s, plain.records[0].finished_s)
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
+def test_a_pace_that_is_no_factor_is_refused(factor):
+    def throttle(env, fleet):
+        fleet.pace = factor
+        yield env.timeout(0.0)
+
+    with pytest.raises(ValueError, match="pace must be a number greater than 0"):
+        run(control=[throttle])

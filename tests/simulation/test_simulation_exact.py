@@ -69,6 +69,14 @@ def test_blocks_that_leave_windows_are_simulated_exactly(case):
     assert_same(run_stepper(case), run_plane(case))
 
 
+@pytest.mark.parametrize("scheduler", sorted(SCHEDULERS))
+@given(data=st.data())
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_steps_that_become_slower_and_quicker_are_simulated_exactly(scheduler, data):
+    case = data.draw(cases(scheduler, paces=True) | cases(scheduler, paces=True, changes=True))
+    assert_same(run_stepper(case), run_plane(case))
+
+
 @given(case=cases() | cases(hybrid=True), stops=st.lists(st.floats(0, 40), max_size=6))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_stopping_on_the_way_changes_nothing(case, stops):

@@ -26,14 +26,14 @@ def rows_of(comparison):
 
 
 def test_records_of_the_same_latencies_have_no_error_and_no_spread():
-    rows = compare("any", runs(1.0)[0], runs(1.0, 1.0, 1.0)).rows
+    rows = compare("any", runs(1.0), runs(1.0, 1.0, 1.0)).rows
     assert [row.error for row in rows] == pytest.approx([0.0] * 7, abs=1e-12)
     assert [row.spread for row in rows] == pytest.approx([0.0] * 7, abs=1e-12)
     assert all(row.met(1e-12) for row in rows)
 
 
 def test_values_are_the_percentiles_of_the_requests():
-    comparison = compare("any", runs(2.0)[0], runs(1.0))
+    comparison = compare("any", runs(2.0), runs(1.0))
     rows = rows_of(comparison)
     assert rows["ttft", "p50"].predicted == pytest.approx(0.4)
     assert rows["ttft", "p95"].runs == (pytest.approx(0.2),)
@@ -46,7 +46,7 @@ def test_values_are_the_percentiles_of_the_requests():
 
 @given(factors=st.lists(st.floats(0.5, 2.0), min_size=2, max_size=5), tolerance=st.floats(0.0, 0.5))
 def test_an_error_is_allowed_up_to_the_tolerance_or_twice_the_spread(factors, tolerance):
-    row = rows_of(compare("any", runs(1.0)[0], runs(*factors)))["e2e", "p50"]
+    row = rows_of(compare("any", runs(1.0), runs(*factors)))["e2e", "p50"]
     mean, deviation = np.mean(factors), np.std(factors, ddof=1)
     assert row.spread == pytest.approx(deviation / mean)
     assert row.error == pytest.approx(1 / mean - 1)
@@ -64,18 +64,26 @@ def test_one_run_has_no_spread_and_leaves_the_tolerance_as_it_is():
 
 def test_what_neither_side_has_is_met_and_what_one_side_lacks_is_missed():
     answers = runs(1.0, output_tokens=1)
-    rows = rows_of(compare("any", answers[0], answers))
+    rows = rows_of(compare("any", answers[:1], answers))
     assert math.isnan(rows["tpot", "p50"].predicted)
     assert rows["tpot", "p50"].met(0.1)
     unfinished = make_records(ARRIVALS, status=np.where(ARRIVALS > 80, RUNNING, 2))
-    rows = rows_of(compare("any", unfinished, runs(1.0)))
+    rows = rows_of(compare("any", [unfinished], runs(1.0)))
     assert rows["e2e", "p95"].predicted == math.inf
     assert not rows["e2e", "p95"].met(10.0)
     assert math.isnan(rows["e2e", "p95"].error)
 
 
+def test_a_prediction_of_each_run_counts_by_its_mean():
+    rows = rows_of(compare("any", runs(1.0, 1.4), runs(1.1, 1.3), runs(0.5)[0]))
+    for key in (("ttft", "p50"), ("e2e", "p95")):
+        assert rows[key].error == pytest.approx(0.0, abs=1e-12)
+        assert rows[key].by_profile == pytest.approx(rows[key].predicted / 2.4)
+        assert len(rows[key].runs) == 2
+
+
 def test_missed_names_the_rows_that_are():
-    comparison = compare("60 %", runs(1.3)[0], runs(1.0, 1.0))
+    comparison = compare("60 %", runs(1.3), runs(1.0, 1.0))
     assert [row.metric for row in comparison.missed(0.1)] == ["ttft"] * 2 + ["tpot"] * 2 + [
         "e2e"
     ] * 2
