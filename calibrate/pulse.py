@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 _ADDITIONS = 2000
 #: Share of the pulses that are as quick as those of an undisturbed core, or quicker. [-]
 _UNDISTURBED = 0.1
+#: Slowness beyond which a core is disturbed. [-]
+DISTURBED = 0.2
+#: Pulses that a watch remembers.
+_REMEMBERED = 1000
 #: A pulse this many times as long as an undisturbed one was interrupted, and tells no speed.
 _LONGEST = 2.0
 
@@ -56,6 +61,49 @@ def undisturbed(pulses: Iterable[float]) -> float:
     """
     taken = np.array([each for each in pulses if not math.isnan(each)])
     return float(np.quantile(taken, _UNDISTURBED)) if len(taken) else math.nan
+
+
+class Watch:
+    """Waits for a core to be undisturbed, and tells how it was while something ran.
+
+    Parameters
+    ----------
+    pulse : callable
+        Takes a pulse and returns how long it took, NaN if there is none to take. [s]
+    patience : float
+        How long to wait for an undisturbed moment before something runs. [s]
+    clock : callable
+        Seconds since some moment.
+    """
+
+    def __init__(
+        self,
+        pulse: Callable[[], float],
+        patience: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pulse, self._patience, self._clock = pulse, patience, clock
+        self._taken: deque[float] = deque(maxlen=_REMEMBERED)
+
+    def during(self, run: Callable[[], float]) -> tuple[float, float]:
+        """Return what `run` returns, and the mean of the pulses just before and after it [s]."""
+        before = self._quiet_pulse()
+        result = run()
+        after = self._pulse()
+        self._taken += (before, after)  # not those while it waited: they are many, and slow
+        return result, (before + after) / 2
+
+    def _quiet_pulse(self) -> float:
+        """Return the first pulse that tells of an undisturbed core, or the last one in time."""
+        late, longest = self._clock() + self._patience, self.longest
+        while (pulse := self._pulse()) > longest and self._clock() < late:
+            pass  # a core that sleeps is slow when it wakes up
+        return pulse
+
+    @property
+    def longest(self) -> float:
+        """The longest pulse of an undisturbed core, as far as is known; NaN if nothing is [s]."""
+        return (1 + DISTURBED) * undisturbed(self._taken)
 
 
 def slowness(pulse: float, quiet: float) -> float:

@@ -25,7 +25,7 @@ from planner.simulation.system import build_system
 from planner.validation.compare import Comparison, Row, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from calibrate.server import Served
     from planner.scenario.model import Scenario
@@ -174,7 +174,9 @@ def _compared(
     paced = _paced(system, meter, measured.backlogs)
     rates = [finish_rate(finish_backlog(there, waiting, control)) for there, control in paced]
     by_rate = None if meter is None else finish_rate(finish_backlog(system, waiting))
-    row = Row("requests", "", "1/s", float(np.mean(rates)), tuple(measured.rates), by_rate)
+    of_runs = tuple(rates) if len(rates) > 1 else ()
+    expected = float(np.mean(rates))
+    row = Row("requests", "", "1/s", expected, tuple(measured.rates), by_rate, of_runs)
     yield Comparison("saturation", math.nan, len(waiting), (row,))
 
 
@@ -210,17 +212,25 @@ def _speed_line(speed: Speed, measured: _Measured) -> str:
 
 def disturbed(comparisons: Sequence[Comparison]) -> dict[str, str]:
     """Return a warning, by its name, if runs differ so much that any prediction would be right."""
-    spreads = [row.spread for each in comparisons for row in each.rows]
-    usual = float(np.median([each for each in spreads if math.isfinite(each)] or [0.0]))
+    rows = [row for each in comparisons for row in each.rows]
+    usual = _median(row.spread for row in rows)
     if usual <= STEADY:
         return {}
+    left = ""
+    if any(row.of_runs for row in rows):
+        left = f" ({100 * _median(row.unexplained for row in rows):.0f} % from its own prediction)"
     return {
         "WARNING": (
             f"runs of the same requests differ by {100 * usual:.0f} % (median of the spreads): "
-            "something else ran on this machine, and what is within the spread says little; "
+            f"something else ran on this machine, and what is within the spread says little{left}; "
             "repeat it on a quiet one"
         )
     }
+
+
+def _median(values: Iterable[float]) -> float:
+    """Return the median of those that are finite; 0 of none."""
+    return float(np.median([each for each in values if math.isfinite(each)] or [0.0]))
 
 
 def _check_is_one_engine(scenario: Scenario, loads: Sequence[float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from calibrate.fit.solution import Fit
     from calibrate.measure.journal import Measurements
     from planner.latency.settings import Settings
+
+#: Relative error of a time per slowness that it had: how much it was delayed is not quite known.
+UNSURE = 0.2
 
 
 @dataclass(frozen=True)
@@ -88,33 +92,47 @@ def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterat
     """Yield the steps, as long as they would have been at the machine's usual speed.
 
     A step is divided by how much longer than usual the reference step took that was timed in
-    turns with it: what else runs on a machine slows both alike. So are stretches without pulses;
-    those with them know how slow the machine was just then.
+    turns with it: what else runs on a machine slows both alike. Those with pulses know how slow the
+    machine was just then, and what slowed it is a part of the fit.
     """
     steps, served = measured.of(StepRecord), measured.of(ServedRecord)
     references = [each.reference for each in steps if each.reference is not None]
     references += [each.reference for each in served]
     usual = float(np.median(references)) if references else 1.0
-    quiet = undisturbed(pulses_of(served))
+    quiet = undisturbed([*(each.pulse or math.nan for each in steps), *pulses_of(served)])
     for each in steps:
         setting = settings.get(each.variant)
         if setting is not None:  # its variant was cut off, perhaps, as it was written
-            slow = (each.reference or usual) / usual
-            yield Sample(each.variant, setting, (each.point,), each.seconds / slow, each.spread)
+            slow = (each.reference or usual) / usual if each.pulse is None else 1.0
+            delayed = slowness(each.pulse or math.nan, quiet)
+            yield Sample(
+                each.variant,
+                setting,
+                (each.point,),
+                each.seconds / slow,
+                _spread(each.spread, delayed),
+                slowness=delayed,
+            )
     for record in served:
         setting = settings.get(record.variant)
         if setting is not None:
             slow = record.reference / usual
             for stretch in record.stretches:
-                pulse = stretch.pulse
+                delayed = slowness(stretch.pulse or math.nan, quiet)
                 yield Sample(
                     record.variant,
                     setting,
                     tuple(step.point for step in stretch.steps),
-                    stretch.seconds / (slow if pulse is None else 1.0),
+                    stretch.seconds / (slow if stretch.pulse is None else 1.0),
+                    _spread(0.0, delayed),
                     group=f"{record.clients} clients",
-                    slowness=0.0 if pulse is None else slowness(pulse, quiet),
+                    slowness=delayed,
                 )
+
+
+def _spread(spread: float, delayed: float) -> float:
+    """Return the relative error of a time, given its own and the slowness that it had [-]."""
+    return math.hypot(spread, UNSURE * max(0.0, delayed))
 
 
 def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:

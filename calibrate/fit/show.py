@@ -10,6 +10,8 @@ from calibrate.fit.speedups import LARGE, speedups
 from calibrate.measure.hardware_records import BytesRecord, ParallelRecord
 from calibrate.measure.header import same_machine
 from calibrate.measure.records import MemoryRecord, StepRecord, VariantRecord
+from calibrate.measure.stretches import ServedRecord, pulses_of
+from calibrate.pulse import DISTURBED, slowness, undisturbed
 from planner.catalog.coefficients import COEFFICIENTS
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def _measured_lines(measured: Measurements, calibration: Calibration | None) -> 
     steps, base = measured.of(StepRecord), header.base
     yield f"{header.about}, on {header.fingerprint.text}"
     yield f"{len(steps)} steps measured, begun {header.created}"
-    yield from _drift_lines(steps)
+    yield from _drift_lines(steps, measured.of(ServedRecord))
     yield ""
     if calibration is None:
         yield from _step_lines(steps)
@@ -153,16 +155,22 @@ def _measured_lines(measured: Measurements, calibration: Calibration | None) -> 
         yield from notes
 
 
-def _drift_lines(steps: Sequence[StepRecord]) -> Iterator[str]:
+def _drift_lines(steps: Sequence[StepRecord], served: Sequence[ServedRecord]) -> Iterator[str]:
     """Yield how much the machine's own speed varied, and a warning if that was much."""
+    pulses = [each.pulse for each in steps if each.pulse is not None] + pulses_of(served)
     references = [each.reference for each in steps if each.reference is not None]
     if not references:
         return
     low, middle, high = np.quantile(references, (0.05, 0.5, 0.95))
     varied = max(high / middle, middle / low) - 1
+    fitted = "as long as they would have been beside the usual one"
+    if pulses:
+        quiet = undisturbed(pulses)
+        slow = np.mean([slowness(each, quiet) > DISTURBED for each in pulses])
+        fitted = f"without what slowed the core, by more than 20 % in {100 * slow:.0f} % of them"
     yield (
         f"reference step: {middle * 1e3:.2f} ms, within {100 * varied:.0f} % for 9 points of 10; "
-        "steps are fitted as long as they would have been beside the usual one"
+        f"steps are fitted {fitted}"
     )
     if varied > STEADY:
         yield (

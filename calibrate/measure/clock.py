@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from calibrate.pulse import Watch, no_beat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,11 +53,14 @@ class Timing:
         Standard error of the median, as a share of it. [-]
     samples : tuple of float
         In order, warm-up left out. [s]
+    pulse : float, optional
+        Mean of the pulses meanwhile; None if none were taken. [s]
     """
 
     seconds: float
     spread: float
     samples: tuple[float, ...]
+    pulse: float | None = None
 
 
 def summarise(samples: Sequence[float]) -> Timing:
@@ -74,11 +79,13 @@ def in_turns(
     runs: Mapping[str, Callable[[], float]],
     repeats: Repeats,
     clock: Callable[[], float] = time.monotonic,
+    watch: Watch | None = None,
 ) -> dict[str, Timing]:
     """Return the timing of each of `runs`, taken in turns so that drift hits all alike.
 
     Rounds go on, each in the opposite order of the one before, until the spread of all is small
-    or a limit is reached.
+    or a limit is reached. With a `watch`, samples count that were taken while nothing disturbed
+    the core; where there are too few, the least disturbed ones.
 
     Parameters
     ----------
@@ -88,23 +95,41 @@ def in_turns(
         When to stop.
     clock : callable
         Seconds since some moment, for the limit of time.
+    watch : Watch, optional
+        Of the core that they run on.
     """
+    watch = watch or Watch(no_beat)
     for run in runs.values():
         for _ in range(repeats.warmup):
             run()
-    samples: dict[str, list[float]] = {name: [] for name in runs}
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     order = list(runs)
     started = clock()
     for count in range(1, repeats.most + 1):
         for name in order:
-            samples[name].append(runs[name]())
+            samples[name].append(watch.during(runs[name]))
         order.reverse()
         if count < repeats.least:
             continue
+        timings = {name: _least_disturbed(each, watch, repeats) for name, each in samples.items()}
         late = clock() - started > repeats.seconds * len(runs)
-        if late or all(summarise(each).spread <= repeats.spread for each in samples.values()):
+        if late or all(each.spread <= repeats.spread for each in timings.values()):
             break
-    return {name: summarise(each) for name, each in samples.items()}
+    return timings
+
+
+def _least_disturbed(
+    samples: Sequence[tuple[float, float]], watch: Watch, repeats: Repeats
+) -> Timing:
+    """Return the timing of the samples, each with its pulse, that nothing disturbed, if any."""
+    longest = watch.longest
+    kept = [each for each in samples if not each[1] > longest]
+    if len(kept) < repeats.least:
+        quickest = sorted(pulse for _, pulse in samples)[: repeats.least]
+        kept = [each for each in samples if each[1] <= quickest[-1]]
+    seconds, pulses = zip(*kept, strict=True)
+    pulse = math.fsum(pulses) / len(pulses)
+    return replace(summarise(seconds), pulse=None if math.isnan(pulse) else pulse)
 
 
 def stopwatch(action: Callable[[], object]) -> float:

@@ -34,11 +34,14 @@ class Timed(Spec):
         Standard error of the median over it, from the middle half of the samples. [-]
     samples : tuple of float
         In the order in which they were taken, without warm-up. [s]
+    pulse : float, optional
+        Mean of the pulses meanwhile, see :mod:`calibrate.pulse`; None if none were taken. [s]
     """
 
     seconds: Seconds
     spread: Spread
     samples: tuple[Seconds, ...]
+    pulse: Seconds | None = None
 
 
 class StepContent(Spec):

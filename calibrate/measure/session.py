@@ -31,6 +31,7 @@ from calibrate.measure.stretches import served_key
 from calibrate.measure.tasks import Task, why_left_out, work_through
 from calibrate.models.free_memory import free_memory
 from calibrate.models.load import load_model
+from calibrate.pulse import Watch, pulse_of
 from calibrate.quality.perplexity import coefficients, quality, reference
 from planner.catalog.models import ModelShape
 from planner.errors import InputError, PlannerError
@@ -139,6 +140,7 @@ class _Session:
         points = [each for each in plan.points(shape.max_position) if fits_model(each, shape)]
         self._points = shuffled(points, plan.seed)
         self._clients = plan.serving.clients if shape.arch == "decoder" else ()
+        self._watch = Watch(pulse_of(plan.device))
 
     def run(self, advance: Callable[[float], None], deadline: float) -> int:
         """Measure all parts; return how many tasks were left for lack of time."""
@@ -227,7 +229,7 @@ class _Session:
 
     def _point_task(self, point: StepPoint, loaded: Sequence[Loaded]) -> Task:
         keys = tuple(step_key(each.variant.name, point) for each in loaded)
-        return Task(keys, partial(measure_point, point, loaded, self.plan.repeats))
+        return Task(keys, partial(measure_point, point, loaded, self.plan.repeats, self._watch))
 
     def _try_to_load(self, variant: Variant) -> Loaded | None:
         """Return the variant in memory; None, with the reason noted, if it does not fit or run."""

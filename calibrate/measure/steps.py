@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from calibrate.compression.variant import Variant
     from calibrate.measure.clock import Repeats
     from calibrate.models.loaded import LoadedModel
+    from calibrate.pulse import Watch
     from planner.catalog.models import ModelShape
 
 #: Share of the free memory that caches of several variants may take together.
@@ -62,11 +63,12 @@ class Loaded:
 
 
 def measure_point(
-    point: StepPoint, variants: Iterable[Loaded], repeats: Repeats
+    point: StepPoint, variants: Iterable[Loaded], repeats: Repeats, watch: Watch | None = None
 ) -> Iterator[StepRecord]:
     """Yield the duration of the step `point` on each of `variants`, the base first.
 
-    In turns if the caches of all fit into memory at once, otherwise one variant after the other.
+    In turns if the caches of all fit into memory at once, otherwise one variant after the other;
+    while nothing disturbs the core, if there is a `watch`.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def measure_point(
     for group in [variants] if together else [[each] for each in variants]:
         runs = {each.variant.name: _step(each.model, point) for each in group}
         runs[_REFERENCE] = _step(variants[0].model, shortest(variants[0].model.shape))
-        timings = in_turns(runs, repeats)
+        timings = in_turns(runs, repeats, watch=watch)
         reference = timings.pop(_REFERENCE).seconds
         for name, timing in timings.items():
             yield StepRecord(

@@ -124,6 +124,7 @@ def _row(row: Row, tolerance: float | None) -> dict[str, Any]:
         "by_profile": None if row.by_profile is None else _finite(row.by_profile),
         "measured": _finite(row.measured),
         "runs": [_finite(run) for run in row.runs],
+        "predicted_runs": [_finite(each) for each in row.of_runs],
         "spread": _finite(row.spread),
         "error": _finite(row.error),
         "met": None if tolerance is None else row.met(tolerance),

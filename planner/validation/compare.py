@@ -45,6 +45,9 @@ class Row:
         Measured, one per run, at least one.
     by_profile : float, optional
         Predicted by the profile as it is, where `predicted` is for the speed of the machine now.
+    of_runs : tuple of float
+        Predicted for the speed of the machine in each run, whose mean `predicted` is; empty where
+        one prediction is for all runs.
     """
 
     metric: str
@@ -53,6 +56,7 @@ class Row:
     predicted: float
     runs: tuple[float, ...]
     by_profile: float | None = None
+    of_runs: tuple[float, ...] = ()
 
     @property
     def measured(self) -> float:
@@ -65,6 +69,19 @@ class Row:
         if len(self.runs) < 2 or not math.isfinite(self.measured):
             return math.nan
         return float(np.std(self.runs, ddof=1)) / self.measured
+
+    @property
+    def unexplained(self) -> float:
+        """The spread that is left when each run is taken over what was predicted for it [-].
+
+        The spread itself where one prediction is for all runs.
+        """
+        if len(self.runs) < 2 or not self.of_runs:
+            return self.spread
+        if not (math.isfinite(self.measured) and math.isfinite(self.predicted)):
+            return math.nan
+        ratios = np.array(self.runs) / np.array(self.of_runs)
+        return float(np.std(ratios, ddof=1) / np.mean(ratios))
 
     @property
     def error(self) -> float:
@@ -139,8 +156,10 @@ def compare(
     first, last = len(others), len(others) + len(predicted)
 
     def row(metric: str, statistic: str, unit: str, values: Sequence[float]) -> Row:
-        expected, runs = float(np.mean(values[first:last])), tuple(values[last:])
-        return Row(metric, statistic, unit, expected, runs, values[0] if first else None)
+        by_profile, each = values[0] if first else None, tuple(values[first:last])
+        of_runs = each if len(each) > 1 else ()
+        runs = tuple(values[last:])
+        return Row(metric, statistic, unit, float(np.mean(each)), runs, by_profile, of_runs)
 
     rows = []
     for metric in METRICS:

@@ -274,9 +274,9 @@ def test_caches_that_do_not_fit_together_are_measured_one_after_the_other(monkey
     groups = []
     real = steps_module.in_turns
 
-    def spy(runs, repeats):
+    def spy(runs, repeats, watch):
         groups.append(sorted(runs))
-        return real(runs, repeats)
+        return real(runs, repeats, watch=watch)
 
     monkeypatch.setattr(steps_module, "in_turns", spy)
     point = StepPoint(prefill=((4, 0),), decode=(8,))

@@ -15,6 +15,7 @@ from calibrate.engine import StepLog
 from calibrate.fit.profile import calibration_of
 from calibrate.measure.journal import read_measurements
 from calibrate.measure.points import StepPoint
+from calibrate.measure.records import StepRecord
 from calibrate.measure.stretches import (
     IDLE_S,
     MOST,
@@ -113,10 +114,20 @@ def test_what_happens_between_steps_is_fitted_as_overhead(tmp_path):
 
 @pytest.mark.parametrize("slowing", [0.6, 1.3])
 def test_what_slows_the_core_now_and_then_is_told_by_pulses_and_not_fitted(tmp_path, slowing):
-    """Two stretches of five were measured while pulses took 1.4 times as long."""
+    """Two steps and stretches of five were measured while pulses took 1.4 times as long."""
     rng = np.random.default_rng(7)
     lines = synthetic.records(synthetic.SHARED, 0.0, rng, variants=("fp32",))
     exact = synthetic.samples(synthetic.SHARED, 0.0, rng)
+
+    def disturbed(*, with_pulses):
+        for line in lines:
+            slow = 0.4 * bool(rng.random() < 0.4)
+            if not isinstance(line, StepRecord):
+                yield line
+                continue
+            pulse = 7e-5 * (1 + slow) if with_pulses else None
+            seconds = line.seconds * (1 + slowing * slow)
+            yield line.model_copy(update={"seconds": seconds, "pulse": pulse})
 
     def served(clients, *, with_pulses):
         found = []
@@ -132,7 +143,8 @@ def test_what_slows_the_core_now_and_then_is_told_by_pulses_and_not_fitted(tmp_p
 
     def fitted(*, with_pulses):
         more = [served(clients, with_pulses=with_pulses) for clients in (4, 8)]
-        path = synthetic.write(tmp_path / f"{with_pulses}.jsonl", [*lines, *more])
+        steps = disturbed(with_pulses=with_pulses)
+        path = synthetic.write(tmp_path / f"{with_pulses}.jsonl", [*steps, *more])
         return calibration_of(read_measurements(path), "served")
 
     found = fitted(with_pulses=True)

@@ -232,6 +232,13 @@ def test_runs_that_differ_too_much_to_tell_anything_are_warned_of(runs, warned):
     rows = tuple(Row("ttft", name, "s", 1.0, runs) for name in ("p50", "p95"))
     found = module.disturbed((Comparison("30 %", 1.0, 9, rows),))
     assert (warned in found["WARNING"]) if warned else not found
+    assert "own prediction" not in found.get("WARNING", "")
+
+
+def test_the_warning_says_how_much_predictions_of_each_run_leave():
+    row = Row("ttft", "p50", "s", 1.0, (1.0, 1.6, 0.4), of_runs=(1.0, 1.5, 0.4))
+    found = module.disturbed((Comparison("30 %", 1.0, 9, (row,)),))
+    assert "says little (4 % from its own prediction)" in found["WARNING"]
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,23 @@ def test_a_prediction_of_each_run_counts_by_its_mean():
     for key in (("ttft", "p50"), ("e2e", "p95")):
         assert rows[key].error == pytest.approx(0.0, abs=1e-12)
         assert rows[key].by_profile == pytest.approx(rows[key].predicted / 2.4)
-        assert len(rows[key].runs) == 2
+        assert rows[key].of_runs == (
+            pytest.approx(rows[key].predicted / 1.2),
+            pytest.approx(rows[key].predicted / 1.2 * 1.4),
+        )
+
+
+def test_what_is_left_of_the_spread_is_that_of_runs_over_their_own_predictions():
+    explained = Row("ttft", "p95", "s", 1.5, (1.1, 2.2), of_runs=(1.0, 2.0))
+    assert explained.spread > 0.4
+    assert explained.unexplained == pytest.approx(0.0, abs=1e-12)
+    half = Row("ttft", "p95", "s", 1.5, (1.1, 1.8), of_runs=(1.0, 2.0))
+    assert half.unexplained == pytest.approx(np.std([1.1, 0.9], ddof=1))
+    same = Row("ttft", "p95", "s", 1.5, (1.1, 2.2))
+    assert same.unexplained == same.spread
+    assert math.isnan(Row("ttft", "p95", "s", 1.0, (1.0,), of_runs=(1.0,)).unexplained)
+    late = Row("ttft", "p95", "s", math.inf, (1.0, 2.0), of_runs=(1.0, math.inf))
+    assert math.isnan(late.unexplained)
 
 
 def test_missed_names_the_rows_that_are():

@@ -70,6 +70,7 @@ class ComparedRow(Found):
     by_profile: Size | None = None
     measured: Size | None
     runs: Annotated[list[Size | None], Field(min_length=1, max_length=1_000)]
+    predicted_runs: Annotated[tuple[Size | None, ...], Field(max_length=1_000)] = ()
     spread: Size | None
     error: Error | None
     met: bool | None
