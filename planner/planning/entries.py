@@ -9,6 +9,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from planner.errors import InputError
 from planner.planning.bounds import first_guess, fits, reason
 from planner.planning.demand import Step, capacity, means
@@ -16,6 +18,7 @@ from planner.planning.option import Quality
 from planner.planning.quality import quality, unmeasured
 from planner.planning.unloaded import unloaded
 from planner.scenario.objectives import LatencyObjective
+from planner.simulation.run import admissible
 
 if TYPE_CHECKING:
     from planner.planning.candidate import Candidate
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from planner.planning.evaluation import Evaluator
     from planner.planning.workload import Workload
     from planner.simulation.system import System
+    from planner.traffic.requests import Requests
 
 #: Before it was looked up.
 UNKNOWN = Quality(None, "not looked up")
@@ -120,7 +124,8 @@ def _bounded(
 
 def _by_load(workload: Workload, entry: Entry, system: System) -> Entry:
     """Return `entry` with the bounds that the traffic gives."""
-    step, requests = Step(system), workload.draw(0)
+    drawn = workload.draw(0)
+    step, requests = Step(system), taken(drawn, system)
     classes = {klass for klass, _ in workload.objectives}
     alone = {klass: unloaded(step, requests, klass) for klass in classes}
     missed = tuple(alone[klass].misses(each) for klass, each in workload.objectives)
@@ -128,9 +133,24 @@ def _by_load(workload: Workload, entry: Entry, system: System) -> Entry:
     rate = workload.offered_per_s
     low, guess = 1, 1
     if rate is not None:
+        rate *= len(requests) / len(drawn)
         low = max(1, math.ceil((1 - SPREAD) * rate / capacity(step, mean)))
         guess = first_guess(step, mean, rate, _tightest(workload), low)
     return replace(entry, low=low, fluid=guess, missed=missed)
+
+
+def taken(requests: Requests, system: System) -> Requests:
+    """Return the lengths of `requests` that a replica serves, as it serves them.
+
+    Answers end where the context does, and prompts that leave no room for one are refused: what is
+    not done needs no time, and a bound that counts it is none.
+    """
+    served, rejected, _ = admissible(requests, system)
+    if not rejected.any():
+        return served
+    rows = np.flatnonzero(~rejected)
+    columns = ("arrival_s", "prompt_tokens", "output_tokens", "class_id", "session_id", "think_s")
+    return replace(served, closed=(), **{name: getattr(served, name)[rows] for name in columns})
 
 
 def _limited(entry: Entry, constraints: Constraints) -> Entry:

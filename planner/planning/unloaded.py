@@ -45,8 +45,10 @@ class Unloaded:
         """Return the value that `objective` cannot get below, where that misses it; else None.
 
         For goodput the share that cannot be exceeded. A sample of the requests stands for all;
-        its chance is allowed for.
+        its chance is allowed for. Of no requests at all nothing is said.
         """
+        if not len(self.ttft):
+            return None
         if not isinstance(objective, LatencyObjective):
             good = np.ones(len(self.ttft), bool)
             for bound in objective.bounds:
