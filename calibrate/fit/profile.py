@@ -93,13 +93,16 @@ def _samples(measured: Measurements, settings: Mapping[str, Settings]) -> Iterat
 
     A step is divided by how much longer than usual the reference step took that was timed in
     turns with it: what else runs on a machine slows both alike. Those with pulses know how slow the
-    machine was just then, and what slowed it is a part of the fit.
+    machine was just then, and what slowed it is a part of the fit. Where some have pulses and some
+    have none, as after an earlier version, the usual speed is that of an undisturbed core.
     """
     steps, served = measured.of(StepRecord), measured.of(ServedRecord)
     references = [each.reference for each in steps if each.reference is not None]
     references += [each.reference for each in served]
-    usual = float(np.median(references)) if references else 1.0
-    quiet = undisturbed([*(each.pulse or math.nan for each in steps), *pulses_of(served)])
+    pulses = [each.pulse for each in steps if each.pulse is not None] + pulses_of(served)
+    quiet, usual = undisturbed(pulses), float(np.median(references)) if references else 1.0
+    if pulses and references:  # all at one speed, that of a core that nothing slows
+        usual = undisturbed(references)
     for each in steps:
         setting = settings.get(each.variant)
         if setting is not None:  # its variant was cut off, perhaps, as it was written

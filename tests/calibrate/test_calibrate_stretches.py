@@ -157,3 +157,27 @@ def test_what_slows_the_core_now_and_then_is_told_by_pulses_and_not_fitted(tmp_p
     blind = fitted(with_pulses=False)
     assert "slowing" not in blind.fit.values()
     assert np.abs(blind.fit.errors).max() > 0.1 * slowing
+
+
+def test_steps_without_pulses_are_fitted_at_the_speed_of_those_that_have_them(tmp_path):
+    """An earlier version measured the steps, most of them while the core was slow."""
+    rng = np.random.default_rng(8)
+    lines = synthetic.records(synthetic.SHARED, 0.0, rng, variants=("fp32",))
+    for i, line in enumerate(lines):
+        if isinstance(line, StepRecord):
+            slow = 1.5 if rng.random() < 0.7 else 1.0
+            times = {"seconds": line.seconds * slow, "reference": line.reference * slow}
+            lines[i] = line.model_copy(update=times)
+    found = [
+        Stretch(
+            steps=[{"prefill": p.prefill, "decode": p.decode} for p in each.points] * 2,
+            seconds=2 * each.seconds,
+            pulse=7e-5,
+        )
+        for each in synthetic.samples(synthetic.SHARED, 0.0, rng)
+    ]
+    served = ServedRecord(variant="fp32", clients=4, reference=0.03, stretches=tuple(found))
+    path = synthetic.write(tmp_path / "both.jsonl", [*lines, served])
+    values = calibration_of(read_measurements(path), "both").fit.values()
+    assert values["alone"] == pytest.approx(1.0, rel=1e-3)
+    assert values["overhead_fixed"] == pytest.approx(synthetic.SHARED["overhead_fixed"], rel=1e-2)
