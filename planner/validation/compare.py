@@ -65,8 +65,8 @@ class Row:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the runs over their mean; NaN for a single run [-]."""
-        if len(self.runs) < 2 or not math.isfinite(self.measured):
+        """Standard deviation of the runs over their mean; NaN for a single run, or of zeros [-]."""
+        if len(self.runs) < 2 or not math.isfinite(self.measured) or not self.measured:
             return math.nan
         return float(np.std(self.runs, ddof=1)) / self.measured
 
@@ -79,6 +79,8 @@ class Row:
         if len(self.runs) < 2 or not self.of_runs:
             return self.spread
         if not (math.isfinite(self.measured) and math.isfinite(self.predicted)):
+            return math.nan
+        if not (self.measured and all(self.of_runs)):  # nothing to take a run over
             return math.nan
         ratios = np.array(self.runs) / np.array(self.of_runs)
         return float(np.std(ratios, ddof=1) / np.mean(ratios))

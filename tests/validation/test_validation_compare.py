@@ -98,6 +98,14 @@ def test_what_is_left_of_the_spread_is_that_of_runs_over_their_own_predictions()
     assert math.isnan(late.unexplained)
 
 
+def test_numbers_that_are_zero_have_no_spread():
+    idle = Row("output tokens", "", "1/s", 1.0, (0.0, 0.0), of_runs=(1.0, 1.0))
+    assert math.isnan(idle.spread)
+    assert math.isnan(idle.unexplained)
+    assert not idle.met(0.1)
+    assert math.isnan(Row("ttft", "p50", "s", 0.5, (1.0, 2.0), of_runs=(1.0, 0.0)).unexplained)
+
+
 def test_missed_names_the_rows_that_are():
     comparison = compare("60 %", runs(1.3), runs(1.0, 1.0))
     assert [row.metric for row in comparison.missed(0.1)] == ["ttft"] * 2 + ["tpot"] * 2 + [
