@@ -185,12 +185,16 @@ def _paced(
 ) -> Iterator[tuple[System, list[Control]]]:
     """Yield `system` as fast as the machine was in each run, and what slows it as that was slowed.
 
-    Without a speed there is one for all runs, `system` itself.
+    There is one for all runs where nothing tells them apart: without a speed, `system` itself, and
+    without pulses, as on a GPU.
     """
     if meter is None:
         yield system, []
         return
     speed = meter.speed
+    if math.isnan(speed.quiet):
+        yield at_speed(system, speed.level), []
+        return
     for each in served:
         yield at_speed(system, speed.level), [speed.pace(each.steps)]
 
@@ -201,7 +205,11 @@ def _speed_line(speed: Speed, measured: _Measured) -> str:
     what = "it, by profile without it"
     if not math.isnan(speed.quiet):
         runs = [each for served in (*measured.loads, measured.backlogs) for each in served]
-        delays = [100 * (float(speed.delays(each.steps).mean()) - 1) for each in runs]
+        delays = [
+            100 * (float(speed.delays(each.steps).mean()) - 1)
+            for each in runs
+            if each.steps  # none where all requests were refused
+        ]
         line += (
             f", and {np.mean(delays):.1f} % more for what slowed the core meanwhile "
             f"({min(delays):.1f} to {max(delays):.1f} % in a run), as pulses between steps show"

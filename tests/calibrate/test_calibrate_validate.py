@@ -18,10 +18,11 @@ import calibrate.programme  # noqa: E402 - after the skip
 import calibrate.server  # noqa: E402 - after the skip
 import calibrate.validate as module  # noqa: E402 - after the skip
 from calibrate.compression.compiling import Compile  # noqa: E402
+from calibrate.engine import StepLog  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.models.load import load_model  # noqa: E402
 from calibrate.server import Server, limits_of  # noqa: E402
-from calibrate.speed import Reading, Speedometer  # noqa: E402
+from calibrate.speed import Reading, Speed, Speedometer  # noqa: E402
 from calibrate.validate import Validation, validate  # noqa: E402
 from planner.cli import main  # noqa: E402
 from planner.errors import InputError  # noqa: E402
@@ -214,6 +215,34 @@ def test_predictions_are_as_slow_as_pulses_say_that_the_core_was(file, monkeypat
         if row.metric == "tpot":
             assert 1.2 * row.by_profile < row.predicted < 2 * row.by_profile
     assert "(0.0 to 50.0 % in a run), as pulses between steps show" in found.facts["speed"]
+
+
+def test_without_pulses_one_prediction_is_for_all_runs(file, monkeypatch):
+    """As on a GPU: only the speed is known."""
+    monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
+    monkeypatch.setattr(module, "is_of_here", lambda *_: True)
+    monkeypatch.setattr(calibrate.server, "pulse_of", lambda _: lambda: math.nan)
+    monkeypatch.setattr(
+        Speedometer, "read", lambda meter, _server: meter.readings.append(reading(0.6, math.nan))
+    )
+    found = validate(load(file), loads=(0.3,), runs=2, threads=1)
+    for row in (row for each in found.comparisons for row in each.rows):
+        assert row.of_runs == ()
+    (row,) = found.comparisons[-1].rows
+    assert row.predicted == pytest.approx(row.by_profile / 0.6, rel=1e-6)
+    assert "own prediction" not in found.facts.get("WARNING", "")
+    assert "pulses" not in found.facts["speed"]
+
+
+def test_a_replay_without_steps_says_nothing_about_what_slowed_the_core():
+    idle, slow = SimpleNamespace(steps=()), SimpleNamespace(steps=(step_of(1.2e-4),))
+    measured = SimpleNamespace(loads=[[idle]], backlogs=[slow])
+    line = module._speed_line(Speed((1.0,), slowing=1.0, quiet=1e-4), measured)
+    assert "and 20.0 % more for what slowed the core meanwhile (20.0 to 20.0 % in a run)" in line
+
+
+def step_of(pulse):
+    return StepLog(0.0, 0.01, (), 0, pulse)
 
 
 def test_a_profile_of_elsewhere_predicts_as_it_is(file, monkeypatch):
