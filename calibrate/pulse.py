@@ -2,8 +2,8 @@
 
 A virtual CPU is often half a core. Whenever the other half, somebody else's, is busy, everything
 here takes some forty per cent longer, for a tenth of a second or for minutes; nothing that the
-operating system counts shows it. A pulse does: it takes about a thousandth of the time of the steps
-between which it is taken, and is as much slower as they are. It knows nothing of what the steps do.
+operating system counts shows it. A pulse does: it takes some thousandths of the time of the steps
+between which it is taken, and is slower when they are. It knows nothing of what the steps do.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _UNDISTURBED = 0.1
 DISTURBED = 0.2
 #: Pulses that a watch remembers.
 _REMEMBERED = 1000
-#: A pulse this many times as long as an undisturbed one was interrupted, and tells no speed.
+#: A pulse more than this many times as long as an undisturbed one was interrupted as well, and
+#: counts as no longer than that. [-]
 _LONGEST = 2.0
 
 

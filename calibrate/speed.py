@@ -46,8 +46,10 @@ SERVED_S = _EACH_S * len(_CLIENTS)
 _PRIOR = 0.5
 #: Error of the time of a stretch that the prior is weighed against. [-]
 _STRETCH_ERROR = 0.1
-#: How often the delay of a simulation changes at most, and how often in all. [s]
-_INTERVAL_S, _MOST_CHANGES = 0.05, 50_000
+#: How long the delay of a simulation stays as it is, at least. [s]
+_INTERVAL_S = 0.05
+#: How often it changes in a run, at most: a simulation allows twice as many events.
+_MOST_CHANGES = 50_000
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Speed:
     quiet : float
         How long an undisturbed pulse takes; NaN if none were taken. [s]
     slowness : float
-        Mean of ``x`` over all readings. [-]
+        Mean of ``x`` over all readings, by the time that steps take by the profile. [-]
     """
 
     levels: tuple[float, ...]

@@ -206,31 +206,33 @@ def test_steps_are_delayed_by_their_share_of_what_pulses_are():
     assert blind.delays(steps_like((0.0, 0.1), (math.nan, math.nan))) == pytest.approx([1.0, 1.0])
 
 
+class Paced:
+    """A fleet that notes when its pace is set, and to what."""
+
+    def __init__(self, env):
+        self.env, self.found = env, []
+
+    def _note(self, factor):
+        self.found.append((self.env.now, pytest.approx(factor)))
+
+    pace = property(None, _note)
+
+
 def followed(control):
     """Return times and paces that `control` gives a fleet."""
-    fleet, env, found = SimpleNamespace(pace=1.0), simpy.Environment(), []
-
-    def watch():
-        for _ in control(env, fleet):
-            if found or fleet.pace != 1.0:
-                found.append((env.now, fleet.pace))
-            yield _
-        found.append((env.now, fleet.pace))
-
-    env.process(watch())
+    env = simpy.Environment()
+    fleet = Paced(env)
+    env.process(control(env, fleet))
     env.run()
-    return found
+    return fleet.found
 
 
 def test_a_simulated_fleet_is_slow_when_the_core_was():
     speed = Speed((1.3,), slowing=1.0, quiet=1e-4)
     steps = steps_like((0.0, 0.02, 1.0, 2.0), (1e-4, 1e-4, 1.5e-4, 1.5e-4))
     # the first two within 50 ms: 1.0 and 1.25, the pulse of the next step being the slow one
-    last = followed(speed.pace(steps))[-1]
-    assert last == (pytest.approx(2.0), pytest.approx(1.5))
-    first = followed(speed.pace(steps[:2]))[-1]
-    assert first == (pytest.approx(0.0), pytest.approx(1.0))
-    assert followed(speed.pace([])) == [(0.0, 1.0)]
+    assert followed(speed.pace(steps)) == [(0.0, 1.125), (1.0, 1.5), (2.0, 1.5)]
+    assert followed(speed.pace(steps[:2])) == [(0.0, 1.0)]
 
 
 def test_a_long_replay_changes_the_pace_no_more_often_than_a_run_may():
