@@ -226,9 +226,13 @@ class Fleet:
         ValueError
             If it is not a positive number.
         """
-        if not 0 < factor < math.inf:
-            raise ValueError(f"the pace must be a number greater than 0, got {factor}")
-        self._pace = factor
+        try:
+            pace = math.nan if isinstance(factor, str) else float(factor)
+        except (TypeError, ValueError, OverflowError):
+            pace = math.nan
+        if not 0 < pace < math.inf:
+            raise ValueError(f"the pace must be a number greater than 0, got {factor!r:.60}")
+        self._pace = factor = pace
         # a plane of its own: the profile's coefficients belong to all runs
         own = scaled_coefficients(self._by_profile, factor)
         self.plane = self.plane._replace(coefficients=own)

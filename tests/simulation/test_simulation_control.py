@@ -221,7 +221,7 @@ def test_a_fleet_whose_steps_are_slower_from_the_start_is_one_of_slower_steps():
     np.testing.assert_array_equal(again.records[0].finished_s, plain.records[0].finished_s)
 
 
-@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf, "2", None, 1j, 10**400])
 def test_a_pace_that_is_no_factor_is_refused(factor):
     def throttle(env, fleet):
         fleet.pace = factor
