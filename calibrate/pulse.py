@@ -31,6 +31,10 @@ _REMEMBERED = 1000
 #: A pulse more than this many times as long as an undisturbed one was interrupted as well, and
 #: counts as no longer than that. [-]
 _LONGEST = 2.0
+#: So few times as long is quicker than any core gets: the clock was read wrong.
+_SHORTEST = 0.75
+#: Steps that are delayed by more times as much as pulses are delayed by something else. [-]
+MOST_SLOWING = 3.0
 
 
 def beat() -> float:
@@ -117,4 +121,4 @@ def slowness(pulse: float, quiet: float) -> float:
     """
     if math.isnan(pulse) or math.isnan(quiet):
         return 0.0
-    return min(pulse / quiet, _LONGEST) - 1
+    return min(max(pulse / quiet, _SHORTEST), _LONGEST) - 1

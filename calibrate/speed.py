@@ -20,7 +20,7 @@ import numpy as np
 
 from calibrate.measure.serving import serve_clients
 from calibrate.measure.stretches import step_pulses, stretches_of
-from calibrate.pulse import slowness, undisturbed
+from calibrate.pulse import MOST_SLOWING, slowness, undisturbed
 from planner.latency.step import scaled_coefficients
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _slowing(
     prior = _STRETCH_ERROR / _PRIOR
     design = np.vstack([np.column_stack([np.ones_like(slow), slow]), [-prior, prior]])
     (level, slope), *_ = np.linalg.lstsq(design, np.append(measured / predicted, 0.0), rcond=None)
-    return max(0.0, float(slope / level))
+    return min(max(0.0, float(slope / level)), MOST_SLOWING)
 
 
 def at_speed(system: System, factor: float) -> System:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from calibrate.fit.step_model import ALONE, SLOWING, Parameter
+from calibrate.pulse import MOST_SLOWING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def shared_parameters(samples: Sequence[Sample]) -> list[Parameter]:
     slowed = max(each.slowness for each in samples) > TOLD
     return [
         *([Parameter(ALONE, 1.0, 0.5, 2.0, "log")] if served else []),
-        *([Parameter(SLOWING, 1.0, 0.0, 3.0, "plain")] if slowed else []),
+        *([Parameter(SLOWING, 1.0, 0.0, MOST_SLOWING, "plain")] if slowed else []),
         Parameter("compute_efficiency", 0.5, 1e-3, 4.0, "log"),
         Parameter("attention_efficiency", 0.1, 1e-4, 4.0, "log"),
         Parameter("storage_efficiency", 0.5, 1e-3, 4.0, "log"),

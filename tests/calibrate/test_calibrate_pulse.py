@@ -52,6 +52,7 @@ def test_slowness_is_the_share_by_which_a_pulse_took_longer():
     assert slowness(1.4e-4, 1e-4) == pytest.approx(0.4)
     assert slowness(0.9e-4, 1e-4) == pytest.approx(-0.1)
     assert slowness(1.0, 1e-4) == 1.0  # it was interrupted
+    assert slowness(1e-9, 1e-4) == -0.25  # its clock was read wrong
 
 
 class Clock:

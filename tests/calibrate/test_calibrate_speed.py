@@ -14,8 +14,9 @@ pytest.importorskip("transformers", reason="the engine needs the extra 'calibrat
 import calibrate.engine  # noqa: E402 - after the skip
 import calibrate.measure.serving  # noqa: E402 - after the skip
 from calibrate.engine import StepLog  # noqa: E402
+from calibrate.pulse import MOST_SLOWING  # noqa: E402
 from calibrate.scheduling import Limits  # noqa: E402
-from calibrate.speed import Speed, Speedometer, at_speed  # noqa: E402
+from calibrate.speed import Reading, Speed, Speedometer, at_speed  # noqa: E402
 from planner.latency.step import STEP_FIELDS, scaled_coefficients, step_coefficients  # noqa: E402
 from planner.latency.step_time import StepTime  # noqa: E402
 
@@ -204,6 +205,18 @@ def test_steps_are_delayed_by_their_share_of_what_pulses_are():
     assert speed.delays(steps) == pytest.approx([1.1, 1.2, 1.2])
     blind = Speed((1.0,))
     assert blind.delays(steps_like((0.0, 0.1), (math.nan, math.nan))) == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize("odd", [1e-9, 0.5e-4, 1.0])
+def test_no_step_is_delayed_to_less_than_nothing_whatever_the_pulses(odd):
+    # slow pulses tell of steps that took a hundred times as long: that was something else
+    pulses = (*[1e-4] * 8, 1.1e-4, 1.1e-4)
+    meter = Speedometer(STEP, 64, [Reading((*[1.0] * 8, 100.0, 100.0), (1.0,) * 10, pulses)])
+    speed = meter.speed
+    assert speed.slowing == MOST_SLOWING
+    delays = speed.delays(steps_like((0.0, 0.1, 0.2), (odd, odd, odd)))
+    assert (delays > 0).all()
+    assert (delays <= 1 + MOST_SLOWING).all()
 
 
 class Paced:
