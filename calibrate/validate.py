@@ -20,6 +20,7 @@ from planner.errors import InputError, Problem
 from planner.report.progress import span
 from planner.scenario.service import LlmService
 from planner.simulation.provenance import profile_line
+from planner.simulation.run import admissible
 from planner.simulation.saturation import finish_backlog, finish_rate
 from planner.simulation.system import build_system
 from planner.validation.compare import Comparison, Row, compare
@@ -88,8 +89,8 @@ def validate(
     Raises
     ------
     InputError
-        If the scenario has what one engine does not, or cannot be simulated, or there are fewer
-        cores than threads.
+        If the scenario has what one engine does not, or cannot be simulated, or all its requests
+        are refused, or there are fewer cores than threads.
     """
     use_threads(threads or os.cpu_count() or 1)
     _check_is_one_engine(scenario, loads)
@@ -97,6 +98,7 @@ def validate(
     scenario = scenario.model_copy(update={"service": service})
     system = build_system(scenario)
     base = scenario.traffic.draw(scenario.simulation.seed, 0, scenario.base_dir)
+    admissible(base, system)  # a backlog of what is refused would never end
     server = Server.start(scenario, system, [base], say)
     meter = Speedometer.of(server, system.step) if is_of_here(system, server) else None
     _read(meter, server, say)

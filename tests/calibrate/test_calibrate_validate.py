@@ -134,6 +134,14 @@ def test_a_profile_of_another_machine_or_number_of_threads_is_flagged(file):
         assert ("NOT of this machine, its software" in facts["profile"]) == flagged
 
 
+def test_requests_of_which_none_is_taken_are_refused_before_anything_runs(file):
+    scenario = load(file, "traffic.lengths={kind: fixed, prompt: 200, output: 5}")
+    said = []
+    with pytest.raises(InputError, match="must be longer than the prompts, got 64 tokens"):
+        validate(scenario, runs=1, threads=1, say=said.append)
+    assert not said
+
+
 def test_a_validation_compares_every_load_and_the_saturation(file, monkeypatch):
     monkeypatch.setattr(calibrate.programme, "BACKLOG_S", 1.0)
     said = []
