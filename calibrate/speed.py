@@ -212,13 +212,14 @@ class Speedometer:
         slow = [np.array([slowness(p, quiet) for p in each.pulses]) for each in self.readings]
         measured = [np.array(each.measured) for each in self.readings]
         predicted = [np.array(each.predicted) for each in self.readings]
-        slowing = _slowing(*map(np.concatenate, (measured, predicted, slow)))
+        together = tuple(map(np.concatenate, (measured, predicted, slow)))
+        slowing = 0.0 if math.isnan(quiet) else _slowing(*together)
         # ratios of sums, not means of ratios: what interrupts a step slows the machine as well
         levels = tuple(
             float(took.sum() / (by_profile @ (1 + slowing * x)))
             for took, by_profile, x in zip(measured, predicted, slow, strict=True)
         )
-        weights, every = np.concatenate(predicted), np.concatenate(slow)
+        _, weights, every = together
         return Speed(levels, slowing, quiet, float(weights @ every / weights.sum()))
 
 
@@ -227,13 +228,11 @@ def _slowing(
     predicted: npt.NDArray[np.float64],
     slow: npt.NDArray[np.float64],
 ) -> float:
-    """Return the share of a pulse's delay that steps have, by least squares; 0 without pulses.
+    """Return the share of a pulse's delay that steps have, by least squares.
 
     ``measured / predicted = a + b slow``, slowing is ``b / a``. It counts as one more observation
     that ``b`` is ``a``, so that a core that nothing slows leaves it at 1.
     """
-    if not np.any(slow):
-        return 0.0
     prior = _STRETCH_ERROR / _PRIOR
     design = np.vstack([np.column_stack([np.ones_like(slow), slow]), [-prior, prior]])
     (level, slope), *_ = np.linalg.lstsq(design, np.append(measured / predicted, 0.0), rcond=None)

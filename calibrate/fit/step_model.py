@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 #: Duration of a step that is run alone, again and again, as a share of that in serving. It is
 #: fitted where both were measured, and is no coefficient of a profile: profiles are for serving.
 ALONE = "alone"
-#: Share of a pulse's delay that a step in serving has, see :mod:`calibrate.pulse`. It is no
-#: coefficient of a profile either: profiles are for a device that nobody else slows.
+#: Share of a pulse's delay that a step has, alone as in serving, see :mod:`calibrate.pulse`. It is
+#: no coefficient of a profile either: profiles are for a device that nobody else slows.
 SLOWING = "slowing"
 #: What is fitted and says nothing about the device.
 OF_THE_MEASUREMENT = (ALONE, SLOWING)
