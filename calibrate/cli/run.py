@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from calibrate.measure.plan import Plan
 
-#: What is measured by default on a CPU, and with ``--quick``; on a GPU see ``DEFAULT_VARIANTS``.
+#: What is measured by default on a CPU, and with ``--quick``, where a plain data type comes first,
+#: the base; on a GPU see ``DEFAULT_VARIANTS``.
 CPU_VARIANTS = (
-    "bf16,fp32,int8,int8-bf16,int4,unstructured:0.5,random:0.5,structured:0.25,structured:0.5,"
-    "bf16+compile"
+    "{plain},{other},int8,int8-bf16,int4,{plain}+unstructured:0.5,{plain}+random:0.5,"
+    "{plain}+structured:0.25,{plain}+structured:0.5,{plain}+compile"
 )
-QUICK_VARIANTS = "bf16,int8,structured:0.5"
+QUICK_VARIANTS = "{plain},int8,{plain}+structured:0.5"
 #: Runs on a GPU that do not count: kernels are compiled in the first, graphs recorded in the next.
 WARMUP_CUDA = 3
 #: Nothing is begun after this time with ``--quick``. [s]
@@ -104,15 +105,13 @@ def _plan(
     quick: bool,
 ) -> Plan:
     """Return what to measure of `model` on `device`, given the options of the command."""
-    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
     from calibrate.measure.clock import Repeats  # noqa: PLC0415 - start-up
     from calibrate.measure.plan import Plan, Serving, Sizes  # noqa: PLC0415 - start-up
     from calibrate.measure.points import cpu_points, gpu_points, quick_points  # noqa: PLC0415
 
     cuda = device.type == "cuda"
     if settings is None:
-        usual = ",".join(DEFAULT_VARIANTS) if cuda else CPU_VARIANTS
-        settings = QUICK_VARIANTS if quick else usual
+        settings = _usual_variants(device, quick=quick)
     variants = tuple(word.strip() for word in settings.split(",") if word.strip())
     seconds = 60 * minutes if minutes is not None else QUICK_S if quick else None
     if quick:
@@ -138,3 +137,15 @@ def _plan(
         windows=windows,
         seconds=seconds,
     )
+
+
+def _usual_variants(device: torch.device, *, quick: bool) -> str:
+    """Return what is measured on `device` where nothing is asked for."""
+    from calibrate.compression.emulated import quickest_plain  # noqa: PLC0415 - needs torch
+    from calibrate.compression.variant import DEFAULT_VARIANTS  # noqa: PLC0415 - needs torch
+
+    if device.type == "cuda" and not quick:
+        return ",".join(DEFAULT_VARIANTS)
+    plain = quickest_plain(device)
+    other = "bf16" if plain == "fp32" else "fp32"
+    return (QUICK_VARIANTS if quick else CPU_VARIANTS).format(plain=plain, other=other)

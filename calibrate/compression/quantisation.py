@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from calibrate.compression.base import Compression, linears, why_not
+from calibrate.compression.emulated import why_emulated
 from calibrate.compression.quantised import (
     Fp8DynamicLinear,
     Int4WeightOnlyLinear,
@@ -37,7 +38,7 @@ class Cast(Compression):
     def supported(self, device: torch.device) -> str | None:
         """Return why `device` has no products in it, or None."""
         one = torch.ones(16, 16, dtype=DTYPES[self.dtype], device=device)
-        return why_not(lambda: one @ one)
+        return why_not(lambda: one @ one) or why_emulated(lambda plain: plain, self.dtype, device)
 
 
 class _Quantisation(Compression):
@@ -59,13 +60,13 @@ class _Quantisation(Compression):
         return model
 
     def supported(self, device: torch.device) -> str | None:
-        """Return the error that the kernel gives on `device`, or None."""
+        """Return the error that the kernel gives on `device`, that it is emulated, or None."""
 
         def try_it() -> None:
             options: dict[str, Any] = {"dtype": DTYPES[self.dtype], "device": device}
             self.layer(nn.Linear(128, 64, bias=False, **options))(torch.ones(1, 128, **options))
 
-        return why_not(try_it)
+        return why_not(try_it) or why_emulated(self.layer, self.dtype, device)
 
 
 class Int8WeightOnly(_Quantisation):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from calibrate.compression.quantisation import Fp8Dynamic, Int8Dynamic
 from calibrate.measure.clock import Repeats
 from calibrate.measure.hardware import (
     measure_disk,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from calibrate.compression.base import Compression
     from calibrate.measure.hardware_records import BytesRecord
     from calibrate.measure.plan import Plan
     from calibrate.measure.records import Measured
@@ -38,11 +40,10 @@ def hardware_tasks(plan: Plan, folder: Path) -> list[Task]:
     device, sizes = plan.device, plan.sizes
     repeats = dataclasses.replace(plan.repeats, seconds=1.0)
     few = dataclasses.replace(repeats, most=5, least=3)
-    # a CPU emulates fp8: no peak of it, and with some kernels a product takes a minute
-    dtypes = [each for each in DTYPES if each != "fp8" or device.type == "cuda"]
     tasks = [
         Task((f"matmul {dtype} {size}",), partial(_matmul, dtype, size, device, repeats))
-        for dtype in dtypes
+        for dtype in DTYPES
+        if not _emulated(dtype, device)
         for size in sizes.matmul
     ]
     runs: list[tuple[str, int, Callable[[], BytesRecord]]] = [
@@ -87,6 +88,14 @@ def link_tasks(plan: Plan, shape: ModelShape) -> list[Task]:
         if batch % processes == 0
     ]
     return tasks
+
+
+def _emulated(dtype: PeakDtype, device: torch.device) -> bool:
+    """Return whether a CPU has no peak of `dtype`; where it has none, a product takes a minute."""
+    kernels: dict[PeakDtype, Compression] = {"int8": Int8Dynamic(), "fp8": Fp8Dynamic()}
+    return (
+        device.type == "cpu" and dtype in kernels and kernels[dtype].supported(device) is not None
+    )
 
 
 def _matmul(

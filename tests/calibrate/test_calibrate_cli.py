@@ -84,6 +84,25 @@ def test_a_fit_tells_how_far_it_is_unless_quiet_and_prints_what_it_wrote(journal
 
 
 @needs_torch
+@pytest.mark.parametrize(("times", "base"), [(1.5, "bf16"), (5.0, "fp32")])
+@pytest.mark.parametrize("quick", [True, False])
+def test_the_base_is_the_plain_data_type_that_the_cpu_has(monkeypatch, times, base, quick):
+    import torch  # noqa: PLC0415 - only where it is there
+
+    from calibrate.cli.run import _plan  # noqa: PLC0415
+    from calibrate.compression import emulated  # noqa: PLC0415
+    from calibrate.compression.variant import parse_variant  # noqa: PLC0415
+
+    monkeypatch.setattr(emulated, "times_of_fp32", lambda *_: times)
+    plan = _plan("smollm2", None, torch.device("cpu"), minutes=None, windows=None, quick=quick)
+    settings = [parse_variant(each).settings for each in plan.variants]
+    assert plan.variants[0] == base
+    pruned = [each.weights for each in settings if each.pruning.rate]
+    assert pruned == [base] * (1 if quick else 4)
+    assert len(plan.variants) == (3 if quick else 10)
+
+
+@needs_torch
 def test_a_profile_of_another_machine_is_flagged(journal, tmp_path):
     planner("calibrate", "fit", journal, "--out", tmp_path / "new")
     shown = planner("calibrate", "show", tmp_path / "new" / "profile.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ pytest.importorskip("transformers", reason="calibrate needs transformers")
 
 from torch import nn
 
+from calibrate.compression import emulated
 from calibrate.compression.base import Compression, linears, weight_bytes
 from calibrate.compression.compiling import Compile
 from calibrate.compression.pruning import TwoOfFour, UnstructuredPruning
@@ -401,7 +403,11 @@ def test_every_variant_runs_on_the_cpu_or_says_why_it_would_be_slow(family, name
         "fp8": "no kernel for fp8 on cpu: products are emulated",
         "2:4": "no kernel for 2:4 on cpu: the zeros are multiplied like other weights",
     }
-    assert variant.supported(CPU) == expected.get(name)
+    reason = variant.supported(CPU)
+    if name == "int8" and reason is not None:  # a CPU without instructions for it
+        assert re.fullmatch(r"products take \d+ times as long as in fp32 on this CPU: .*", reason)
+    else:
+        assert reason == expected.get(name)
     assert made.dtype == variant.dtype
 
 
@@ -432,6 +438,40 @@ def test_kernels_that_the_device_lacks_are_reported_with_their_error(monkeypatch
 
     monkeypatch.setattr(torch, "_int_mm", broken)
     assert Int8Dynamic().supported(CPU) == "RuntimeError: no such instruction"
+
+
+@pytest.mark.parametrize(
+    ("times", "plain", "reason"),
+    [
+        (0.4, "bf16", None),
+        (2.9, "bf16", None),
+        (5.3, "fp32", None),
+        (11.9, "fp32", None),
+        (21.6, "fp32", "products take 22 times as long as in fp32 on this CPU: they are emulated"),
+    ],
+)
+def test_what_a_cpu_has_no_instructions_for_is_found_by_its_time(monkeypatch, times, plain, reason):
+    slower = [1.0, 1.4, 1.2, 1.0, 1.6]  # by what else runs on the core
+    plain_runs, runs = (iter([first, *slower] * 99) for first in (9.0, 50.0))
+
+    def seconds(layer, _):
+        is_fp32 = type(layer) is nn.Linear and layer.weight.dtype is torch.float32
+        return next(plain_runs) if is_fp32 else times * next(runs)
+
+    monkeypatch.setattr(emulated, "_seconds", seconds)
+    assert emulated.quickest_plain(CPU) == plain
+    assert Int8Dynamic().supported(CPU) == reason
+    assert parse_variant("fp16").supported(CPU) == reason
+    assert parse_variant("bf16+structured:0.5").supported(CPU) == reason
+    assert parse_variant("fp32").supported(CPU) is None
+    gpu = torch.device("cuda")
+    assert emulated.quickest_plain(gpu) == "bf16"
+    assert emulated.why_emulated(Int8DynamicLinear, "bf16", gpu) is None
+
+
+def test_a_product_in_fp32_takes_as_long_as_one_in_fp32():
+    plain = emulated.linear("fp32", CPU)
+    assert emulated.times_of_fp32(plain, "fp32", CPU) < emulated.EMULATED
 
 
 def test_cuda_graphs_are_not_supported_on_a_cpu():

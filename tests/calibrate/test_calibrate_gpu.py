@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="measuring needs the extra 'calibrat
 pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate'")
 
 from calibrate.cli.run import _plan  # noqa: E402 - after the skip
+from calibrate.compression import emulated  # noqa: E402
 from calibrate.compression.compiling import Compile  # noqa: E402
 from calibrate.compression.quantised import Int8DynamicLinear, _inner_tiles  # noqa: E402
 from calibrate.compression.variant import parse_variant  # noqa: E402
@@ -140,6 +141,7 @@ def test_a_variant_whose_kernels_do_not_take_the_model_is_unsupported_and_the_re
         return real(layer, rows)
 
     monkeypatch.setattr(Int8DynamicLinear, "product", picky)
+    monkeypatch.setattr(emulated, "times_of_fp32", lambda *_: 1.0)
     path, wanted = tmp_path / "m.jsonl", ("fp32", "int8", "fp32+unstructured:0.5")
     for _ in range(2):  # a second run tries it no more
         found = calibrate(plan(*wanted), path, ignore).measured

@@ -11,7 +11,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="measuring needs the extra 'calibrate'")
 pytest.importorskip("transformers", reason="measuring needs the extra 'calibrate'")
 
-from calibrate.compression.variant import parse_variant  # noqa: E402 - after the skip
+from calibrate.compression import emulated  # noqa: E402 - after the skip
+from calibrate.compression.quantised import Int8DynamicLinear  # noqa: E402
+from calibrate.compression.variant import parse_variant  # noqa: E402
 from calibrate.fit.profile import calibration_of  # noqa: E402
 from calibrate.fit.show import measured_text  # noqa: E402
 from calibrate.measure import fingerprint as fingerprints  # noqa: E402
@@ -22,6 +24,7 @@ from calibrate.measure.device_tasks import hardware_tasks  # noqa: E402
 from calibrate.measure.fingerprint import fingerprint  # noqa: E402
 from calibrate.measure.hardware import (  # noqa: E402
     device_named,
+    matmul_product,
     measure_disk,
     measure_matmul,
     measure_memory_bandwidth,
@@ -95,7 +98,7 @@ def ignore(_share):
 def measured(tmp_path_factory):
     folder = tmp_path_factory.mktemp("session")
     shares = []
-    variants = ("fp32", "int8", "fp32+structured:0.5", "cuda_graphs")
+    variants = ("fp32", "int8-bf16", "fp32+structured:0.5", "cuda_graphs")
     outcome = calibrate(plan(*variants), folder / "m.jsonl", shares.append)
     return folder / "m.jsonl", outcome, shares
 
@@ -106,7 +109,7 @@ def test_every_point_of_every_variant_is_measured(measured):
     keys = {(each.variant, each.point.key) for each in found.of(StepRecord)}
     wanted = {each.key for each in points(128)}
     assert keys == {
-        (variant, key) for variant in ("fp32", "int8", "fp32+structured:0.5") for key in wanted
+        (variant, key) for variant in ("fp32", "int8-bf16", "fp32+structured:0.5") for key in wanted
     }
     assert outcome.late == 0
     assert shares == sorted(shares)
@@ -118,7 +121,7 @@ def test_every_variant_serves_and_its_steps_are_timed_from_token_to_token(measur
     found = measured[1].measured.of(ServedRecord)
     assert {(each.variant, each.clients) for each in found} == {
         (variant, clients)
-        for variant in ("fp32", "int8", "fp32+structured:0.5")
+        for variant in ("fp32", "int8-bf16", "fp32+structured:0.5")
         for clients in (1, 3)
     }
     for each in found:
@@ -133,13 +136,13 @@ def test_what_the_device_cannot_run_is_recorded_with_the_reason(measured):
     graphs = variants["bf16+cuda_graphs"]
     assert "CUDA" in graphs.unsupported
     assert graphs.settings.launch == "cuda_graphs"
-    assert variants["int8"].unsupported is None
+    assert variants["int8-bf16"].unsupported is None
     assert variants["fp32"].weight_bytes > variants["fp32+structured:0.5"].weight_bytes > 0
 
 
 def test_random_weights_have_no_quality(measured):
     found = measured[1].measured.of(QualityRecord)
-    assert {each.variant for each in found} == {"fp32", "int8", "fp32+structured:0.5"}
+    assert {each.variant for each in found} == {"fp32", "int8-bf16", "fp32+structured:0.5"}
     assert all(each.metrics == {} for each in found)
     assert all(each.about.startswith("unknown: ") for each in found)
 
@@ -160,7 +163,7 @@ def test_a_second_run_measures_nothing(measured, monkeypatch):
         raise AssertionError
 
     monkeypatch.setattr(steps_module, "in_turns", never)
-    variants = ("fp32", "int8", "fp32+structured:0.5", "cuda_graphs")
+    variants = ("fp32", "int8-bf16", "fp32+structured:0.5", "cuda_graphs")
     again = calibrate(plan(*variants), path, ignore)
     assert path.read_bytes() == before
     assert again.measured.records.keys() == outcome.measured.records.keys()
@@ -171,13 +174,13 @@ def test_a_later_run_adds_a_variant_and_keeps_the_rest(measured, tmp_path):
     path.write_bytes(measured[0].read_bytes())
     found = calibrate(plan("fp32", "fp32+unstructured:0.5"), path, ignore).measured
     assert path.read_bytes().startswith(measured[0].read_bytes())
-    assert {each.variant for each in found.of(StepRecord)} >= {"int8", "fp32+unstructured:0.5"}
+    assert {each.variant for each in found.of(StepRecord)} >= {"int8-bf16", "fp32+unstructured:0.5"}
 
 
 def test_a_profile_is_made_of_it(measured):
     found = calibration_of(timed_alike(measured[1].measured), "tiny")
     profile = found.profile
-    assert set(profile.settings) == {"weights.int8-int8", "pruning.structured:0.5"}
+    assert set(profile.settings) == {"weights.int8-bf16", "pruning.structured:0.5"}
     assert profile.measured_device().name.endswith(f"{torch.get_num_threads()} threads")
     assert np.isfinite(found.fit.errors).all()
     assert any("bf16+cuda_graphs was not measured" in line for line in profile.about)
@@ -259,10 +262,10 @@ def test_a_variant_that_memory_does_not_hold_is_left_out_and_the_others_measured
         raise MemoryError
 
     monkeypatch.setattr(session_module, "deepcopy", full)
-    found = calibrate(plan("fp32", "int8", windows=0), tmp_path / "m.jsonl", ignore).measured
+    found = calibrate(plan("fp32", "int8-bf16", windows=0), tmp_path / "m.jsonl", ignore).measured
     assert {each.variant for each in found.of(StepRecord)} == {"fp32"}
     assert [(e.what, e.reason) for e in found.left_out()] == [
-        ("variant int8", "out of memory: MemoryError")
+        ("variant int8-bf16", "out of memory: MemoryError")
     ]
 
 
@@ -306,12 +309,40 @@ def test_peaks_are_of_the_order_of_a_computer(tmp_path):
     assert measure_matmul("fp4", 128, CPU, few) == "no product of fp4 in torch"
 
 
-def test_a_cpu_is_not_asked_for_a_peak_that_it_emulates(tmp_path):
+@pytest.mark.parametrize(
+    ("times", "missing"),
+    [(0.5, {"matmul fp8 64"}), (30.0, {"matmul fp8 64", "matmul int8 64"})],
+)
+def test_a_cpu_is_not_asked_for_a_peak_that_it_emulates(tmp_path, monkeypatch, times, missing):
+    monkeypatch.setattr(emulated, "times_of_fp32", lambda *_: times)
     asked = {}
     for name in ("cpu", "cuda"):
         tasks = hardware_tasks(plan(device=torch.device(name)), tmp_path)
         asked[name] = {key for task in tasks for key in task.keys}
-    assert asked["cuda"] - asked["cpu"] == {"matmul fp8 64"}
+    assert asked["cuda"] - asked["cpu"] == missing
+
+
+def test_what_the_cpu_emulates_is_noted_and_not_measured_and_is_no_base(tmp_path, monkeypatch):
+    def times(layer, *_):
+        return 30.0 if isinstance(layer, Int8DynamicLinear) else 1.0
+
+    monkeypatch.setattr(emulated, "times_of_fp32", times)
+    found = calibrate(plan("fp32", "int8", windows=0), tmp_path / "m.jsonl", ignore).measured
+    noted = {each.variant: each.unsupported for each in found.of(VariantRecord)}
+    reason = "products take 30 times as long as in fp32 on this CPU: they are emulated"
+    assert noted == {"fp32": None, "int8": reason}
+    assert {each.variant for each in found.of(StepRecord)} == {"fp32"}
+    assert f"int8 was not measured: {reason}" in measured_text(found, None)
+    monkeypatch.setattr(emulated, "times_of_fp32", lambda *_: 30.0)
+    with pytest.raises(InputError, match=f"base must run on cpu, got 'bf16': {reason}"):
+        calibrate(plan("bf16"), tmp_path / "other.jsonl", ignore)
+
+
+def test_a_peak_is_of_the_product_that_a_linear_layer_makes(monkeypatch):
+    numbers = iter([torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([[5.0, 6.0], [7.0, 8.0]])])
+    monkeypatch.setattr(torch, "randn", lambda *_, **__: next(numbers))
+    found = matmul_product("fp32", 2, CPU)()
+    assert found.tolist() == [[17.0, 23.0], [39.0, 53.0]]  # x times the transpose of the weights
 
 
 def test_the_fingerprint_names_the_machine_and_its_software():
