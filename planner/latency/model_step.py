@@ -13,7 +13,7 @@ The embedding table is neither multiplied nor read but for single rows; the outp
 every step and multiplied for sampled tokens only. Of a mixture of experts, ``m`` tokens that each
 choose ``k`` of ``E`` experts uniformly hit ``E (1 - (1 - k/E)^m)`` of them, and these are read.
 Kernels that take few rows at a time read the weights of a dense model
-``1 + reread (1 - exp(-m / reread_tokens))`` times.
+``1 + reread (1 - exp(-(m - 1) / reread_tokens))`` times.
 """
 
 from __future__ import annotations
@@ -241,8 +241,9 @@ def _reread(
     """Return the coefficients of `storage` for kernels that read the weights several times.
 
     A kernel that multiplies one row, or a few, at a time reads the weights from cache again for
-    the next; beyond some tens of rows it takes them all at once. Seen on CPUs. It has the form of
-    the experts that a batch hits, so that a model has one or the other.
+    the next; beyond some tens of rows it takes them all at once. Or one row has a kernel of its
+    own, and that for several lays the weights out anew. Seen on CPUs. It has the form of the
+    experts that a batch hits, so that a model has one or the other.
 
     Raises
     ------
@@ -261,7 +262,8 @@ def _reread(
     if tokens == 0:
         raise InputError(f"profile {profile.name!r} must have reread_tokens beside reread")
     more = storage["storage_fixed"] * ledger.use(again)
-    return {**storage, "storage_experts": more, "experts_log_miss": -1 / tokens}
+    again_for = {"storage_experts": more, "experts_log_miss": -1 / tokens, "experts_free": 1.0}
+    return {**storage, **again_for}
 
 
 def _transfer(

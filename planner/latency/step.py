@@ -22,7 +22,7 @@ STEP_FIELDS: dict[str, str] = {
     "compute_per_context_decode": "more of attention where a sequence decodes, full layers [s]",
     "storage_fixed": "weights that every step reads [s]",
     "storage_experts": "weights of all routed experts [s], of which a step reads those it hits; "
-    "or, of a dense model, weights read again by a batch of many tokens",
+    "or, of a dense model, weights read again for all tokens but the first",
     "storage_per_context": "KV cache read per token of context, full layers [s]",
     "storage_per_context_window": "the same for sliding-window layers [s]",
     "storage_per_token": "KV cache written per token [s]",
@@ -33,11 +33,12 @@ STEP_FIELDS: dict[str, str] = {
     "overhead_per_sequence": "sampling, detokenising, per sequence in the step [s]",
     "overlap": "exponent q >= 1: 1 adds compute and storage, inf takes the larger [-]",
     "experts_log_miss": "log of the share of storage_experts one token does not touch; or 0 [-]",
+    "experts_free": "tokens of a step that touch none of storage_experts [tokens]",
     "window": "attention window of the sliding-window layers; 0 if there are none [tokens]",
 }
 
 #: Those that are no time: how parts overlap, and what a batch touches.
-_NO_TIME = ("overlap", "experts_log_miss", "window")
+_NO_TIME = ("overlap", "experts_log_miss", "experts_free", "window")
 #: Layout of the coefficients as the compiled data plane reads them.
 STEP_DTYPE = np.dtype([(name, np.float64) for name in STEP_FIELDS])
 
@@ -133,7 +134,8 @@ def step_parts(  # noqa: PLR0917 - compiled by numba, called with positions
         + c.storage_per_context_window * context_window
     )
     if c.storage_experts > 0.0:
-        storage += c.storage_experts * -math.expm1(tokens * c.experts_log_miss)
+        touching = max(tokens - c.experts_free, 0.0)
+        storage += c.storage_experts * -math.expm1(touching * c.experts_log_miss)
     q = c.overlap
     if q > 1.0 and compute > 0.0 and storage > 0.0:
         larger = max(compute, storage)

@@ -153,9 +153,19 @@ class Step:
             context=prompt,
             context_window=inside,
             context_decode=0,
-            experts=-math.expm1(prompt * self.c.experts_log_miss),
+            experts=self.least_hit(prompt),
         )
         return self.least(whole) + self.network
+
+    def least_hit(self, tokens: float) -> float:
+        """Return the least share of the experts that steps of so many tokens in all hit [-].
+
+        That of one step with all of them; but steps of a token each touch nothing of what only
+        more than one token touch.
+        """
+        if self.c.storage_experts == 0 or self.c.experts_free > 0:
+            return 0.0
+        return -math.expm1(tokens * self.c.experts_log_miss)
 
     def least(self, work: Work) -> float:
         """Return the least time in which steps can do some work, however they divide it [s].
@@ -195,7 +205,7 @@ def capacity(step: Step, mean: Means) -> float:
         mean.output / step.sequences, tokens / budget, step.held(mean) / max(step.tokens, 1)
     )
     # experts hit: concave in a step's tokens, so full steps hit the fewest per token
-    full = 0.0 if step.c.storage_experts == 0 else -math.expm1(budget * step.c.experts_log_miss)
+    full = step.least_hit(budget)
     seconds = step.least(
         Work(
             tokens=tokens,

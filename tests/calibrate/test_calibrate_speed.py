@@ -145,7 +145,7 @@ def test_every_step_takes_so_many_times_as_long(factor):
     prefill, decode = [(100, 0), (28, 300)], [5, 70, 700]
     slower = StepTime(scaled_coefficients(STEP.coefficients, factor), [])
     assert slower.seconds(prefill, decode) == pytest.approx(factor * STEP.seconds(prefill, decode))
-    for name in ("overlap", "experts_log_miss", "window"):
+    for name in ("overlap", "experts_log_miss", "experts_free", "window"):
         assert slower.coefficients[name] == STEP.coefficients[name]
     assert STEP.coefficients.storage_fixed[0] == 5e-3  # the original is as it was
     assert set(STEP_FIELDS) == set(STEP.coefficients.dtype.names)

@@ -373,7 +373,7 @@ def test_kernels_of_few_rows_read_the_weights_again_and_again():
     weights = once.coefficients.storage_fixed[0]
     for n in (1, 4, 64):
         assert more.seconds(decode=[100] * n) - once.seconds(decode=[100] * n) == pytest.approx(
-            2 * (1 - math.exp(-n / 4)) * weights
+            2 * (1 - math.exp(-(n - 1) / 4)) * weights
         )
     assert {"reread", "reread_tokens"} <= {number.name for number in more.provenance}
 

@@ -77,6 +77,14 @@ def test_every_coefficient_multiplies_what_its_name_says(values, tokens):
     assert overhead == pytest.approx(v["overhead_fixed"] + v["overhead_per_sequence"] * 3)
 
 
+@pytest.mark.parametrize(
+    ("tokens", "share"), [(0, 0.0), (1, 0.0), (2, 1 - math.exp(-0.5)), (9, 1 - math.exp(-4.0))]
+)
+def test_the_first_tokens_of_a_step_may_touch_nothing(tokens, share):
+    c = step_coefficients(storage_experts=3.0, experts_log_miss=-0.5, experts_free=1.0)[0]
+    assert step_parts(c, tokens, 1, 1, 0, 0, 0, 0, 0)[1] == pytest.approx(3.0 * share)
+
+
 def test_a_step_reads_the_experts_that_its_tokens_hit():
     rng = np.random.default_rng(7)
     experts, per_token = 64, 6

@@ -108,6 +108,7 @@ def cases(draw, scheduler=None, closed=None, changes=False, hybrid=False, states
         "storage_fixed": draw(st.floats(0.01, 0.5)),
         "storage_experts": draw(st.sampled_from([0.0, 0.3])),
         "experts_log_miss": math.log1p(-0.25),
+        "experts_free": draw(st.sampled_from([0.0, 1.0])),
         "storage_per_context": draw(st.floats(0, 0.01)),
         "storage_per_context_window": draw(st.floats(0, 0.01)) * (window > 0),
         "storage_per_token": draw(st.floats(0, 0.01)),

@@ -1,5 +1,6 @@
 """Closed forms are bounds: no simulation beats them."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -70,6 +71,36 @@ def test_no_replica_finishes_more_than_its_capacity(case, prompt, output):
     bound = capacity(step, means(requests, step.c.window))
     # the backlog that saturation is measured on repeats these requests in another order
     assert saturation_per_replica(system, requests) <= 1.03 * bound
+
+
+@pytest.mark.parametrize("prompt", [2, 300])
+@pytest.mark.parametrize("output", [2, 100])
+def test_bounds_hold_where_all_tokens_but_the_first_read_the_weights_again(
+    tmp_path, prompt, output
+):
+    profile = load_profile("assumed").model_dump(mode="json", exclude_none=True)
+    for name, value in (("reread", 3.0), ("reread_tokens", 2.0)):
+        number = {"value": value, "provenance": "assumed", "source": "a test"}
+        profile["coefficients"][name] = number
+    (tmp_path / "again.json").write_text(json.dumps(profile))
+    text = TEXT.format(
+        rate=5.0, prompt=prompt, output=output, model="llama-3.1-8b", weights="bf16",
+        device="H100-SXM-80GB", tensor=1, sequences=4, budget=64, scheduler="{kind: chunked}",
+    ).replace("min: 5, max: 6000", "min: 1, max: 600")  # fmt: skip
+    one = read_scenario(text, overrides=[f"service.profile={tmp_path / 'again.json'}"])
+    system = build_system(one)
+    requests = one.traffic.draw(1, 0, one.base_dir)
+    step = Step(system)
+    assert step.c.experts_free == 1
+    bound = capacity(step, means(requests, step.c.window))
+    assert saturation_per_replica(system, requests) <= 1.03 * bound
+    record = run_llm(one, system, requests, replication=0)
+    first = record.first_token_s - record.arrival_s
+    bounds = np.array([step.first_token(int(each)) for each in record.prompt_tokens])
+    assert (first >= bounds * (1 - 1e-9)).all()
+    least = step.least_hit(prompt)
+    step.c.experts_free = 0.0  # as of experts, it would be more
+    assert least < step.least_hit(prompt)
 
 
 @pytest.mark.parametrize("kv_tokens", [600, 1500, 4000])
