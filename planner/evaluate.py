@@ -19,7 +19,13 @@ from planner.scenario.dump import scenario_json
 from planner.scenario.service import StagesService
 from planner.simulation.kernels.compiled import is_compiled
 from planner.simulation.price import replica_price
-from planner.simulation.provenance import model_provenance, pool_line, profile_line, served_by
+from planner.simulation.provenance import (
+    model_provenance,
+    pool_line,
+    profile_line,
+    served_by,
+    weight_notices,
+)
 from planner.simulation.run import admissible, run_llm
 from planner.simulation.saturation import saturation_per_replica, serving_replicas
 from planner.simulation.stage_service import run_stage_service
@@ -265,17 +271,6 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if len(known) == len(values) else None
 
 
-def _format_notices(system: System) -> list[Notice]:
-    """Return that a model is stored in a format that the settings do not say, if it is."""
-    stored, weights = system.shape.native_dtype or "", system.service.settings.weights
-    plain = {"bfloat16", "float16", "float32", ""}
-    if stored in plain or stored == weights or weights not in {"bf16", "fp16", "fp32"}:
-        return []
-    return [
-        Notice(f"the model is stored as {stored}, simulated with {weights} weights; see settings")
-    ]
-
-
 def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:
     """Return what the result should say beside what happened to the requests."""
     notices = []
@@ -283,7 +278,7 @@ def _notices(scenario: Scenario, system: System | None) -> tuple[Notice, ...]:
     if replications(scenario) < asked and "replications" in scenario.simulation.model_fields_set:
         notices.append(Notice(f"nothing is drawn: run once, not {asked} times"))
     if system is not None:
-        notices += _format_notices(system)
+        notices += weight_notices(system)
     if system is not None and system.service.engine.max_model_len is None:
         longest = system.pool.max_model_len
         if longest < system.shape.max_position:

@@ -175,6 +175,7 @@ def _profile(measured: Measurements, fit: Fit, name: str) -> Profile:
             "about": _about(measured, fit),
             "coefficients": coefficients,
             "covariance": _covariance(fit),
+            "weights": tuple(dict.fromkeys(each.settings.precision for each in fit.samples)),
             "settings": settings,
             "quality": {
                 each.variant: each.metrics for each in measured.of(QualityRecord) if each.metrics

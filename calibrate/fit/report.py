@@ -60,6 +60,11 @@ def _lines(fit: Fit, left_out: Floats | None) -> Iterator[str]:
         for name, each in fit.estimates.items()
         if each.open
     ]
+    warnings += [
+        f"{name} is known to +/- {each.stderr / each.value:.0%} only: measure more points"
+        for name, each in fit.estimates.items()
+        if each.stderr is not None and each.stderr > each.value > 0 and not each.may_be_zero
+    ]
     if warnings:
         yield "[[Warnings]]"
         yield from (f"    {line}" for line in warnings)

@@ -67,6 +67,11 @@ class Estimate:
         near = min(here - low, high - here) <= AT_BOUND * (high - low)
         return "at its bound" if near else "not told apart from others"
 
+    @property
+    def may_be_zero(self) -> bool:
+        """Whether it is a time or share of which there may be nothing."""
+        return self.parameter.lower == 0
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -111,6 +111,9 @@ class Profile(Spec):
         ``pruning.structured:0.5`` for that rate only.
     quality : dict of str to dict
         Measured quality by variant and metric.
+    weights : tuple of str, optional
+        Weights that were measured, see :attr:`~planner.latency.settings.Settings.precision`; None
+        where the coefficients are not of one machine's measurement.
     evidence : Evidence, optional
         Of coefficients fitted to measurements of an engine.
     """
@@ -129,6 +132,7 @@ class Profile(Spec):
     covariance: Covariance | None = None
     settings: dict[str, dict[Part, Speedup]] = Field(default_factory=dict)
     quality: dict[str, dict[str, Coefficient]] = Field(default_factory=dict)
+    weights: tuple[str, ...] | None = None
     evidence: Evidence | None = None
 
     @model_validator(mode="after")

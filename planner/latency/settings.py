@@ -99,6 +99,12 @@ class Settings(Spec):
         return self.activations or formats().weights[self.weights].activations
 
     @property
+    def precision(self) -> str:
+        """Data types of weights and, where they differ, of their products, as ``int8-bf16``."""
+        computes = self.compute_dtype
+        return self.weights if computes == self.weights else f"{self.weights}-{computes}"
+
+    @property
     def plain_dtype(self) -> PeakDtype:
         """Data type of what is not quantised: attention, output head, all-reduced activations."""
         stored = formats().weights[self.weights]

@@ -125,7 +125,9 @@ def scenario_problems(scenario: Scenario) -> Iterator[Broken]:
         return
     rule = f"< traffic.duration ({DURATION.text(duration)})"
     if scenario.simulation.warmup >= duration:
-        message = f"must be {rule}, got {DURATION.text(scenario.simulation.warmup)}"
+        given = "warmup" in scenario.simulation.model_fields_set
+        default = "" if given else ", its default"
+        message = f"must be {rule}, got {DURATION.text(scenario.simulation.warmup)}{default}"
         yield Broken("simulation.warmup", f"{message}; nothing would be left to measure")
     yield from _changes_problems(fleet, duration)
     for index, event in enumerate(fleet.events if fleet else ()):

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from planner.catalog.fitted import FITTED, fitted_to
+from planner.errors import Notice
 from planner.latency.memory import GIB
 
 if TYPE_CHECKING:
@@ -85,6 +86,25 @@ def profile_line(system: System | None, *, advise: bool = False) -> str:
     days = profile.age(dt.datetime.now(tz=dt.UTC).date()).days
     engine = "" if profile.engine == "any" else f", {profile.engine} {profile.engine_version}"
     return f"profile {profile.name!r} of {profile.created}{engine} ({days} days old): {kind}"
+
+
+def weight_notices(system: System) -> list[Notice]:
+    """Return what there is to say of the weights: stored otherwise, or of a speed not measured."""
+    notices = []
+    settings, profile = system.service.settings, system.profile
+    stored, weights = system.shape.native_dtype or "", settings.weights
+    plain = {"bfloat16", "float16", "float32", ""}
+    if stored not in plain and stored != weights and weights in {"bf16", "fp16", "fp32"}:
+        message = f"the model is stored as {stored}, simulated with {weights} weights; see settings"
+        notices.append(Notice(message))
+    if profile.weights is not None and settings.precision not in profile.weights:
+        notices.append(
+            Notice(
+                f"profile {profile.name!r} was measured with {', '.join(profile.weights)} weights; "
+                f"the speed of {settings.precision} is guessed from the device's peak; see settings"
+            )
+        )
+    return notices
 
 
 def fitted_profile(system: System) -> str:

@@ -145,6 +145,17 @@ simulation: {warmup: 0 s, replications: 2}
     assert "a CPU, 2 threads" in done.stdout
     numbers = json.loads(planner("simulate", scenario, "--json").stdout)["provenance"]
     assert "speedup of compute by pruning.structured" in json.dumps(numbers)
+    assert "guessed" not in done.stdout
+    unmeasured = (
+        "--set",
+        "service.settings.weights=bf16",
+        "--set",
+        "service.settings.kv_cache=bf16",
+    )
+    done = planner("simulate", scenario, *unmeasured)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stdout.split())
+    assert "'mine' was measured with fp32, int8 weights; the speed of bf16 is guessed" in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import synthetic_steps as synthetic
@@ -121,6 +123,19 @@ def test_a_variant_whose_kernels_are_of_another_form_does_not_pull_the_others():
     plain = np.array([each.variant == "fp32" for each in odd])
     assert np.median(np.abs(fit.errors[plain])) < 0.02
     assert np.median(np.abs(fit.errors[~plain])) > 0.05
+
+
+def test_a_factor_that_is_hardly_known_has_a_warning_and_what_may_be_zero_none():
+    fit = fitted(synthetic.SHARED, 0.02, 1)
+    assert "is known to" not in fit_report(fit)
+    unsure = {
+        name: replace(each, stderr=3 * each.value)
+        for name, each in fit.estimates.items()
+        if name in {"compute_efficiency", "overhead_fixed"}
+    }
+    text = fit_report(replace(fit, estimates={**fit.estimates, **unsure}))
+    assert "compute_efficiency is known to +/- 300% only: measure more points" in text
+    assert "overhead_fixed is known" not in text
 
 
 def test_a_coefficient_at_its_bound_has_no_error_and_a_warning():

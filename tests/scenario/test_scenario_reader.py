@@ -193,8 +193,8 @@ simulation: [1]
         (
             "duration: 10min", "duration: 30s",
             [
-                ("x.yaml:1:1: simulation.warmup: must be < traffic.duration (30 s), got 60 s; "
-                "nothing would be left to measure"),
+                ("x.yaml:1:1: simulation.warmup: must be < traffic.duration (30 s), got 60 s, its "
+                "default; nothing would be left to measure"),
             ],
         ),
         (
