@@ -1,8 +1,8 @@
 """Products that a CPU has no instructions for: right numbers, many times as long as in fp32.
 
-Of CPUs without AVX-512, most laptops' among them, torch multiplies 16-bit numbers at a fifth of the
-speed of fp32, and those in int8 at a thirtieth. No flag says which type is emulated by how much in
-which kernel, so that a small product is timed.
+On an EPYC that shows AVX2 alone torch multiplies 16-bit numbers at a fifth to a seventh of the
+speed of fp32, and int8 at a seventeenth to a twenty-fifth. No flag says which type is emulated by
+how much in which kernel, so that a small product is timed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _ROWS, _WIDTH = 64, 256
 #: Times that it is run, in turns with that in fp32; the quickest count.
 _TURNS = 5
 #: A setting whose products take so many times as long as those in fp32 is not run by instructions
-#: of its own. What has them takes less than twice as long; 16-bit numbers without them five times.
+#: of its own: between what 16-bit numbers take without them, five to seven times, which are still
+#: worth measuring, and int8, 17 times and more.
 EMULATED = 12.0
 #: From so many times on, fp32 is the plain data type of choice: see :func:`quickest_plain`.
 SLOW = 3.0
