@@ -446,7 +446,7 @@ def test_kernels_that_the_device_lacks_are_reported_with_their_error(monkeypatch
         (0.4, "bf16", None),
         (2.9, "bf16", None),
         (5.3, "fp32", None),
-        (11.9, "fp32", None),
+        (9.9, "fp32", None),
         (21.6, "fp32", "products take 22 times as long as in fp32 on this CPU: they are emulated"),
     ],
 )

@@ -57,6 +57,14 @@ SERVING = Serving((1, 3), 1.0, 16, 64)
 SIZES = Sizes(matmul=(64,), memory=2**16, disk=2**16, host=2**16, links=(), split=())
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _instructions_for_all():
+    """Let no product be emulated: what is measured then depends on no machine, nor on its noise."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(emulated, "times_of_fp32", lambda *_: 1.0)
+        yield
+
+
 def points(limit):
     found = grid((1, 2), (4, 16), (1, 2), (8, 40), max_tokens=64, max_context=200)
     return [each for each in found if each.longest <= limit]
