@@ -1,7 +1,7 @@
 """Products that a CPU has no instructions for: right numbers, many times as long as in fp32.
 
-On an EPYC that shows AVX2 alone torch multiplies 16-bit numbers at a fifth to a seventh of the
-speed of fp32, and int8 at a seventeenth to a twenty-fifth. No flag says which type is emulated by
+On an EPYC that shows AVX2 alone torch multiplies 16-bit numbers at a quarter to a seventh of the
+speed of fp32, and int8 at a twelfth to a fiftieth. No flag says which type is emulated by
 how much in which kernel, so that a small product is timed.
 """
 
@@ -25,8 +25,8 @@ _ROWS, _WIDTH = 64, 256
 #: Times that it is run, in turns with that in fp32; the quickest count.
 _TURNS = 5
 #: A setting whose products take so many times as long as those in fp32 is not run by instructions
-#: of its own: between what 16-bit numbers take without them, five to seven times, which are still
-#: worth measuring, and int8, 17 times and more.
+#: of its own: between what 16-bit numbers take without them, four to seven times, which are still
+#: worth measuring, and int8, 12 times and more.
 EMULATED = 10.0
 #: From so many times on, fp32 is the plain data type of choice: see :func:`quickest_plain`.
 SLOW = 3.0

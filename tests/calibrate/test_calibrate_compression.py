@@ -470,8 +470,12 @@ def test_what_a_cpu_has_no_instructions_for_is_found_by_its_time(monkeypatch, ti
 
 
 def test_a_product_in_fp32_takes_as_long_as_one_in_fp32():
-    plain = emulated.linear("fp32", CPU)
+    plain, threads = emulated.linear("fp32", CPU), []
+    plain.register_forward_hook(lambda *_: threads.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
     assert emulated.times_of_fp32(plain, "fp32", CPU) < emulated.EMULATED
+    assert set(threads) == {1}
+    assert torch.get_num_threads() == before
 
 
 def test_cuda_graphs_are_not_supported_on_a_cpu():
